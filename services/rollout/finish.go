@@ -1,0 +1,56 @@
+package rollout
+
+import (
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/core"
+)
+
+// observedMax is how many tallies one Observed holds.
+const observedMax = 200
+
+// Observe implements core.Core: it records what the homes have said of their executions, and what follows from it. Jobs
+// for whose end the call has no room stand in line for Due.
+func (c *Core) Observe(s *core.Step, homes []*v1.HomeTally) {
+	var event []*v1.HomeTally
+	n := 0
+	for _, home := range homes {
+		for rest := home.GetTallies(); len(rest) > 0; {
+			some := rest[:min(len(rest), observedMax-n)]
+			rest = rest[len(some):]
+			n += len(some)
+			event = append(event, &v1.HomeTally{Home: home.GetHome(), UpTo: home.GetUpTo(), Tallies: some})
+			if n == observedMax {
+				emitObserved(s, event)
+				event, n = nil, 0
+			}
+		}
+	}
+	if n > 0 {
+		emitObserved(s, event)
+	}
+	for _, home := range homes {
+		for _, t := range home.GetTallies() {
+			c.finish(s, t.GetJob())
+		}
+	}
+}
+
+func emitObserved(s *core.Step, homes []*v1.HomeTally) {
+	s.Emit(&v1.Event{Event: &v1.Event_Observed{Observed: &v1.Observed{Homes: homes}}}, nil)
+}
+
+// finish writes the end of a job if it has come: JobClosed when every selected thing has ended, JobDrained when every
+// home has settled what was asked of it last.
+func (c *Core) finish(s *core.Step, number uint64) {
+	if j := readJob(s, number); j.closable() && !s.Full() {
+		reason := core.Reason(v1.ReasonCode_REASON_CODE_ALL_ENDED, int64(j.selected))
+		if j.selected == 0 {
+			reason = core.Reason(v1.ReasonCode_REASON_CODE_NOTHING_SELECTED)
+		}
+		s.Emit(&v1.Event{Event: &v1.Event_JobClosed{JobClosed: &v1.JobClosed{Job: number}}}, reason)
+	}
+	j := readJob(s, number)
+	if phase := j.drainable(c.homes); phase != 0 && !s.Full() {
+		s.Emit(&v1.Event{Event: &v1.Event_JobDrained{JobDrained: &v1.JobDrained{Job: number, Phase: phase}}}, nil)
+	}
+}
