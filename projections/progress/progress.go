@@ -1,0 +1,107 @@
+// Package progress is the read model of a job's counters.
+//
+// Each row is the sum of what one log says of one job, so that no two logs write one row; Counts adds them up when
+// asked. Of execution logs it reads the commits' tallies and no entry. (design §3, §6)
+//
+//	h job home           homeSum (one execution log)
+//	s job                selectionSum (log.targeting)
+//	r job                rolloutSum (log.rollout)
+package progress
+
+import (
+	"github.com/droverhq/drover/projections/kv"
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
+)
+
+// The tables. A byte belongs to one model of the store that all of them share.
+const (
+	tableHome      = 'h'
+	tableSelection = 's'
+	tableRollout   = 'r'
+)
+
+// Tables are the first bytes of this model's keys.
+const Tables = string(tableHome) + string(tableSelection) + string(tableRollout)
+
+// Apply folds one commit of any log. A sum is read, changed and written once for each event or tally of a job.
+func Apply(tx kv.Tx, log id.Log, c *v1.Commit) {
+	switch log.Service {
+	case v1.Service_SERVICE_EXECUTION:
+		for _, t := range c.Tallies {
+			executions(tx, log.Home, t, c.AtMs)
+		}
+	case v1.Service_SERVICE_TARGETING:
+		for _, e := range c.Entries {
+			selection(tx, e.GetEvent())
+		}
+	case v1.Service_SERVICE_ROLLOUT:
+		for _, e := range c.Entries {
+			rollout(tx, e.GetEvent())
+		}
+	}
+}
+
+func executions(tx kv.Tx, home id.Home, t *v1.Tally, at int64) {
+	key := homeKey(t.GetJob()).Uint(uint64(home))
+	s := readHome(tx, key)
+	s.counts.Add(t)
+	if len(t.GetAttempts()) > 0 {
+		if s.first == 0 {
+			s.first = at
+		}
+		s.last = at
+	}
+	tx.Set(key, s.row())
+}
+
+func selection(tx kv.Tx, e *v1.Event) {
+	switch event := e.GetEvent().(type) {
+	case *v1.Event_ThingsSelected:
+		s := readSelection(tx, event.ThingsSelected.GetJob())
+		s.things += uint64(len(event.ThingsSelected.GetThings()))
+		tx.Set(selectionKey(event.ThingsSelected.GetJob()), s.row())
+	case *v1.Event_SelectionFinished:
+		s := readSelection(tx, event.SelectionFinished.GetJob())
+		s.finished = true
+		tx.Set(selectionKey(event.SelectionFinished.GetJob()), s.row())
+	}
+}
+
+func rollout(tx kv.Tx, e *v1.Event) {
+	change := func(job uint64, f func(*rolloutSum)) {
+		s := readRollout(tx, job)
+		f(&s)
+		tx.Set(rolloutKey(job), s.row())
+	}
+	switch event := e.GetEvent().(type) {
+	case *v1.Event_ThingsWaiting:
+		change(event.ThingsWaiting.GetJob(), func(s *rolloutSum) { s.joined += uint64(len(event.ThingsWaiting.GetThings())) })
+	case *v1.Event_ExecutionsReleased:
+		change(event.ExecutionsReleased.GetJob(), func(s *rolloutSum) { s.released += uint64(len(event.ExecutionsReleased.GetThings())) })
+	case *v1.Event_ThingsDropped:
+		change(event.ThingsDropped.GetJob(), func(s *rolloutSum) { s.dropped += event.ThingsDropped.GetThings() })
+	}
+}
+
+// Counts adds up what all logs say of a job. A job that is not known has none.
+func Counts(r kv.Reader, job uint64) *v1.JobCounts {
+	var sum homeSum
+	from := homeKey(job)
+	for _, value := range r.Scan(from, kv.PrefixEnd(from)) {
+		sum.add(parseHome(value))
+	}
+	selected, rollout := readSelection(r, job), readRollout(r, job)
+	return &v1.JobCounts{
+		Attempts: sum.counts.Statuses(),
+		Selected: selected.things, SelectionFinished: selected.finished,
+		Waiting: rollout.waiting(), Released: rollout.released, Dropped: rollout.dropped,
+		Refused: uint64(sum.counts.Refused),
+		Open:    sum.counts.Open, Good: sum.counts.Good, Harmed: sum.counts.Harmed, Void: sum.counts.Void,
+		FirstChangeMs: sum.first, LastChangeMs: sum.last,
+	}
+}
+
+func homeKey(job uint64) kv.Key      { return kv.NewKey(tableHome).Uint(job) }
+func selectionKey(job uint64) kv.Key { return kv.NewKey(tableSelection).Uint(job) }
+func rolloutKey(job uint64) kv.Key   { return kv.NewKey(tableRollout).Uint(job) }

@@ -1,0 +1,156 @@
+// Package tally counts a job's executions: by attempt, as AWS's counters do, and by thing, as budgets and completion
+// need. It is the one fold behind progress, completion and abort. (design §7 "Attempts, things")
+//
+// It promises that what Of says about the entries of a commit can be added up in any order and grouping: the sum over
+// all commits of the homes is a recount of their state. It is pure. Who adds up, and how far he has read, is left to
+// services/rollout and projections/progress.
+//
+// By attempt, a count is how many executions stand in a status. By thing:
+//
+//	open    has a pending execution
+//	good    its last attempt SUCCEEDED
+//	void    its last attempt ended without having started: CANCELED, REMOVED or REJECTED straight from QUEUED
+//	harmed  its last attempt ended in any other way; a device that reports FAILED straight from QUEUED has run
+//	refused it was released and got no execution
+//
+// So released = open + good + harmed + void + refused, once the homes have taken the releases in.
+package tally
+
+import (
+	"cmp"
+	"slices"
+
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+)
+
+// Of is what the entries of a commit change in the counts, one tally per job, by ascending job number. Jobs whose
+// counts do not change and that settle nothing are left out.
+func Of(entries []*v1.Entry) []*v1.Tally {
+	var sums book
+	for _, e := range entries {
+		switch e := e.GetEvent().GetEvent().(type) {
+		case *v1.Event_ExecutionQueued:
+			sums.of(e.ExecutionQueued.GetJob()).queued(e.ExecutionQueued)
+		case *v1.Event_ExecutionChanged:
+			if c := e.ExecutionChanged; c.GetFrom() != c.GetTo() {
+				sums.of(c.GetJob()).changed(c)
+			}
+		case *v1.Event_ReleaseRefused:
+			sums.of(e.ReleaseRefused.GetJob()).counts.Refused++
+		case *v1.Event_HomeSettled:
+			sums.of(e.HomeSettled.GetJob()).settled = e.HomeSettled.GetPhase()
+		}
+	}
+	return sums.tallies()
+}
+
+// book holds the sums of a few jobs. Commits are about few jobs, mostly one, and neighbouring entries about the
+// same: the last one found is looked at first.
+type book struct {
+	jobs []sum
+	last int
+}
+
+type sum struct {
+	job     uint64
+	counts  Counts
+	settled v1.JobPhase
+}
+
+func (b *book) of(job uint64) *sum {
+	if b.last < len(b.jobs) && b.jobs[b.last].job == job {
+		return &b.jobs[b.last]
+	}
+	for i := range b.jobs {
+		if b.jobs[i].job == job {
+			b.last = i
+			return &b.jobs[i]
+		}
+	}
+	b.last = len(b.jobs)
+	b.jobs = append(b.jobs, sum{job: job})
+	return &b.jobs[b.last]
+}
+
+func (b *book) tallies() []*v1.Tally {
+	slices.SortFunc(b.jobs, func(x, y sum) int { return cmp.Compare(x.job, y.job) })
+	var tallies []*v1.Tally
+	for i := range b.jobs {
+		s := &b.jobs[i]
+		if s.counts == (Counts{}) && s.settled == v1.JobPhase_JOB_PHASE_UNSPECIFIED {
+			continue
+		}
+		tallies = append(tallies, &v1.Tally{
+			Job: s.job, Attempts: s.counts.Statuses(),
+			Open: s.counts.Open, Good: s.counts.Good, Harmed: s.counts.Harmed, Void: s.counts.Void,
+			Refused: uint64(s.counts.Refused), Settled: s.settled,
+		})
+	}
+	return tallies
+}
+
+func (s *sum) queued(q *v1.ExecutionQueued) {
+	s.counts.Attempts[v1.ExecutionStatus_EXECUTION_STATUS_QUEUED]++
+	s.counts.Open++
+	if q.GetRetryAttempt() > 0 {
+		// The attempt before it ended in this same commit, and did not end the thing.
+		s.counts.Harmed--
+	}
+}
+
+func (s *sum) changed(c *v1.ExecutionChanged) {
+	s.counts.status(c.GetFrom(), -1)
+	s.counts.status(c.GetTo(), +1)
+	if !Ended(c.GetTo()) {
+		return
+	}
+	s.counts.Open--
+	switch {
+	case c.GetTo() == v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED:
+		s.counts.Good++
+	case c.GetStartedAtMs() == 0 && isVoid(c.GetTo()):
+		s.counts.Void++
+	default:
+		s.counts.Harmed++
+	}
+}
+
+func isVoid(to v1.ExecutionStatus) bool {
+	return to == v1.ExecutionStatus_EXECUTION_STATUS_CANCELED ||
+		to == v1.ExecutionStatus_EXECUTION_STATUS_REMOVED ||
+		to == v1.ExecutionStatus_EXECUTION_STATUS_REJECTED
+}
+
+// Ended says whether an execution in this status changes no more (specification §4.2).
+func Ended(s v1.ExecutionStatus) bool {
+	return s >= v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED && s <= v1.ExecutionStatus_EXECUTION_STATUS_REMOVED
+}
+
+// Merge adds the tallies of one more commit to those merged so far, and returns the sum by ascending job number. It
+// takes into over and leaves from alone; the sum may still hold jobs whose counts have come out at zero.
+func Merge(into []*v1.ObservedTally, from []*v1.Tally) []*v1.ObservedTally {
+	for _, t := range from {
+		i, found := slices.BinarySearchFunc(into, t.GetJob(), func(o *v1.ObservedTally, job uint64) int {
+			return cmp.Compare(o.GetJob(), job)
+		})
+		if !found {
+			into = slices.Insert(into, i, &v1.ObservedTally{Job: t.GetJob()})
+		}
+		merge(into[i], t)
+	}
+	return into
+}
+
+func merge(o *v1.ObservedTally, t *v1.Tally) {
+	var c Counts
+	c.AddObserved(o)
+	c.Add(t)
+	o.Attempts = o.Attempts[:0]
+	for _, s := range c.Statuses() {
+		o.Attempts = append(o.Attempts, &v1.ObservedCount{Status: s.Status, Count: s.Count})
+	}
+	o.Open, o.Good, o.Harmed, o.Void, o.Refused = c.Open, c.Good, c.Harmed, c.Void, uint64(c.Refused)
+	if p := t.GetSettled(); p != v1.JobPhase_JOB_PHASE_UNSPECIFIED && !slices.Contains(o.Settled, p) {
+		o.Settled = append(o.Settled, p)
+	}
+}
