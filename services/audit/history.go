@@ -1,0 +1,161 @@
+package audit
+
+import (
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
+)
+
+// Job is what happened to one job.
+type Job struct {
+	Number    uint64
+	ID        string
+	Created   Place
+	PerMinute uint32
+	Status    v1.JobStatus
+	// Life is every event of log.job about it, and every one of log.rollout that is about the job as a whole, each
+	// log in its order.
+	Life []JobFact
+	// Things by name: every thing that the job selected, and any that has it without.
+	Things map[string]*Thing
+	// SelectedTold and WaitingTold are what SelectionFinished and WaitingComplete say; -1 if they were not written.
+	SelectedTold, WaitingTold int64
+	// Dropped is how many waiting things will not be released.
+	Dropped uint64
+	// Releases in order, one per ExecutionsReleased.
+	Releases []Release
+	// Settled is when each home had carried out what phase, in the order of the home's log.
+	Settled []Settled
+
+	ordered []*Thing // of ThingsInOrder, once it was asked for
+}
+
+// JobFact is an event about a job as a whole.
+type JobFact struct {
+	Place
+	Kind  JobFactKind
+	Force bool        // of CancelStarted and Stopped
+	Phase v1.JobPhase // of Drained
+}
+
+// JobFactKind says what happened to a job.
+type JobFactKind string
+
+// The kinds of facts, as their events are called.
+const (
+	Created       JobFactKind = "JobCreated"
+	Started       JobFactKind = "JobStarted"
+	CancelStarted JobFactKind = "JobCancelStarted"
+	Canceled      JobFactKind = "JobCanceled"
+	Completed     JobFactKind = "JobCompleted"
+	Opened        JobFactKind = "JobOpened"
+	Stopped       JobFactKind = "JobStopped"
+	Closed        JobFactKind = "JobClosed"
+	Drained       JobFactKind = "JobDrained"
+)
+
+// Release is what one commit released to one home.
+type Release struct {
+	Place
+	Home   id.Home
+	Things int
+}
+
+// Settled says that a home has carried out a phase.
+type Settled struct {
+	Place
+	Home  id.Home
+	Phase v1.JobPhase
+}
+
+// Thing is one thing of one job.
+type Thing struct {
+	Name   string
+	Number uint64
+	// How often it was selected, put among the waiting, released, refused. Once is right, or not at all.
+	Selected, Waiting, Released, Refused int
+	ReleasedAt, RefusedAt                Place
+	// ReleasedTo is the home of its (last) release.
+	ReleasedTo id.Home
+	Executions []*Execution // by their first event
+}
+
+// Execution is one attempt on a thing.
+type Execution struct {
+	Number uint64
+	Retry  uint32
+	Steps  []Step
+}
+
+// Step is one event of an execution. The first is ExecutionQueued, from nothing to QUEUED.
+type Step struct {
+	Place
+	From, To v1.ExecutionStatus
+	Version  uint64
+	// HasRun says that the execution was IN_PROGRESS then or before.
+	HasRun bool
+	Force  bool
+	// DeadlineMs is the earlier of the deadlines after the step; never if there is none.
+	DeadlineMs int64
+}
+
+// Last is the last step.
+func (x *Execution) Last() Step { return x.Steps[len(x.Steps)-1] }
+
+// Status is where it stands at the end.
+func (x *Execution) Status() v1.ExecutionStatus { return x.Last().To }
+
+// StatusAt is where it stood before a place of its log; UNSPECIFIED if it did not exist.
+func (x *Execution) StatusAt(p Place) v1.ExecutionStatus {
+	var status v1.ExecutionStatus
+	for _, s := range x.Steps {
+		if !s.Before(p) {
+			break
+		}
+		status = s.To
+	}
+	return status
+}
+
+// Pending says QUEUED or IN_PROGRESS. (specification §0)
+func Pending(s v1.ExecutionStatus) bool {
+	return s == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED || s == v1.ExecutionStatus_EXECUTION_STATUS_IN_PROGRESS
+}
+
+// Final says that nothing follows. (specification §4.2)
+func Final(s v1.ExecutionStatus) bool {
+	switch s {
+	case v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED, v1.ExecutionStatus_EXECUTION_STATUS_FAILED,
+		v1.ExecutionStatus_EXECUTION_STATUS_REJECTED, v1.ExecutionStatus_EXECUTION_STATUS_TIMED_OUT,
+		v1.ExecutionStatus_EXECUTION_STATUS_CANCELED, v1.ExecutionStatus_EXECUTION_STATUS_REMOVED:
+		return true
+	}
+	return false
+}
+
+func (h *History) job(number uint64) *Job {
+	j := h.Jobs[number]
+	if j == nil {
+		j = &Job{Number: number, Things: map[string]*Thing{}, SelectedTold: -1, WaitingTold: -1}
+		h.Jobs[number] = j
+	}
+	return j
+}
+
+func (j *Job) thing(name string) *Thing {
+	t := j.Things[name]
+	if t == nil {
+		t = &Thing{Name: name}
+		j.Things[name] = t
+	}
+	return t
+}
+
+// execution finds an attempt by its number.
+func (t *Thing) execution(number uint64) *Execution {
+	for _, x := range t.Executions {
+		if x.Number == number {
+			return x
+		}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package invariants
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/audit"
+)
+
+const (
+	homesOf = 2
+	noon    = 1_000_000
+	number  = 2 << 16
+)
+
+func place(log id.Log, n uint64, entry int) audit.Place {
+	return audit.Place{Log: log, Number: n, Entry: entry, AtMs: noon + int64(n)}
+}
+
+// good is a history without fault: a job of four things that has run to its end.
+func good() *audit.History {
+	j := &audit.Job{
+		Number: number, ID: "fw", Created: place(id.JobLog, 2, 0), PerMinute: 4, Status: v1.JobStatus_JOB_STATUS_COMPLETED,
+		Things: map[string]*audit.Thing{}, SelectedTold: 4, WaitingTold: 4,
+		Life: []audit.JobFact{
+			{Place: place(id.JobLog, 2, 0), Kind: audit.Created}, {Place: place(id.JobLog, 2, 1), Kind: audit.Started},
+			{Place: place(id.JobLog, 3, 0), Kind: audit.Completed},
+			{Place: place(id.RolloutLog, 2, 0), Kind: audit.Opened}, {Place: place(id.RolloutLog, 4, 0), Kind: audit.Closed},
+			{Place: place(id.RolloutLog, 5, 0), Kind: audit.Drained, Phase: v1.JobPhase_JOB_PHASE_CLOSED},
+		},
+	}
+	h := &audit.History{Homes: homesOf, Jobs: map[uint64]*audit.Job{number: j}}
+	var observed [homesOf]audit.Counts
+	for i := range 4 {
+		name := fmt.Sprintf("t%d", i)
+		home := id.HomeOf(name, homesOf)
+		log := id.ExecutionLog(home)
+		j.Things[name] = &audit.Thing{
+			Name: name, Number: uint64(100 + i), Selected: 1, Waiting: 1, Released: 1, ReleasedAt: place(id.RolloutLog, 3, int(home)), ReleasedTo: home,
+			Executions: []*audit.Execution{{Number: 1, Steps: []audit.Step{
+				{Place: place(log, 2, i), To: queued, Version: 1, DeadlineMs: 1 << 60},
+				{Place: place(log, 3, i), From: queued, To: inProgress, Version: 2, HasRun: true, DeadlineMs: 1 << 60},
+				{Place: place(log, 4, i), From: inProgress, To: succeeded, Version: 3, HasRun: true, DeadlineMs: 1 << 60},
+			}}},
+		}
+		observed[home].Attempts[succeeded]++
+		observed[home].Good++
+	}
+	for home := range id.Home(homesOf) {
+		j.Releases = append(j.Releases, audit.Release{Place: place(id.RolloutLog, 3, int(home)), Home: home, Things: 2})
+		j.Settled = append(j.Settled, audit.Settled{Place: place(id.ExecutionLog(home), 6, 0), Home: home, Phase: v1.JobPhase_JOB_PHASE_CLOSED})
+		h.Observed = append(h.Observed, audit.Observed{At: place(id.RolloutLog, 4, 0), Home: home, UpTo: 5, Jobs: map[uint64]audit.Counts{number: observed[home]}})
+	}
+	for _, name := range id.Logs(homesOf) {
+		h.Logs = append(h.Logs, audit.LogRead{Name: name, Last: 6})
+	}
+	h.Log(id.ExecutionLog(0)).Cursors = []audit.Cursor{{At: place(id.ExecutionLog(0), 2, 0), Of: id.RolloutLog, Number: 3}}
+	h.Log(id.ExecutionLog(1)).Cursors = []audit.Cursor{{At: place(id.ExecutionLog(1), 2, 0), Of: id.RolloutLog, Number: 3}}
+	return h
+}
+
+func TestAHistoryWithoutFaultBreaksNothing(t *testing.T) {
+	if found := Check(good()); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
+// theJob and t0 are what the cases below change.
+func theJob(h *audit.History) *audit.Job           { return h.Jobs[number] }
+func t0(h *audit.History) *audit.Thing             { return theJob(h).Things["t0"] }
+func execution0(h *audit.History) *audit.Execution { return t0(h).Executions[0] }
+
+func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
+	ofT0 := id.HomeOf("t0", homesOf)
+	log0 := id.ExecutionLog(ofT0)
+	covered := map[string]bool{}
+	for _, c := range []struct {
+		rule, says string
+		fault      func(h *audit.History)
+	}{
+		{"whole", "never queued", func(h *audit.History) {
+			h.Strange = []audit.Strange{{At: place(log0, 9, 0), What: "was never queued"}}
+		}},
+		{"cursors", "that log ends at 6", func(h *audit.History) { h.Log(log0).Cursors[0].Number = 7 }},
+		{"cursors", "with hash", func(h *audit.History) { h.Log(log0).Cursors[0].Hash = 7 }},
+		{"cursors", "is not there", func(h *audit.History) { h.Log(log0).Cursors[0].Of = id.ExecutionLog(9) }},
+		{"cursors", "already", func(h *audit.History) {
+			l := h.Log(log0)
+			l.Cursors = append(l.Cursors, audit.Cursor{At: place(log0, 3, 0), Of: id.RolloutLog, Number: 2})
+		}},
+		{"selections", "selected 2 times", func(h *audit.History) { t0(h).Selected = 2; theJob(h).SelectedTold = 5 }},
+		{"selections", "waits 1 times, was selected 0 times", func(h *audit.History) { t0(h).Selected = 0; theJob(h).SelectedTold = 3 }},
+		{"selections", "released 1 times, waited 0 times", func(h *audit.History) { t0(h).Waiting = 0; theJob(h).WaitingTold = 3 }},
+		{"selections", "says 5 things; 4 were selected", func(h *audit.History) { theJob(h).SelectedTold = 5 }},
+		{"selections", "that 5 things came in", func(h *audit.History) { theJob(h).WaitingTold = 5 }},
+		{"releases", "made nothing of it", func(h *audit.History) { t0(h).Executions = nil }},
+		{"releases", "1 executions and 1 refusals for 1 releases", func(h *audit.History) { t0(h).Refused = 1; t0(h).RefusedAt = place(log0, 9, 0) }},
+		{"releases", "1 executions and 0 refusals for 0 releases", func(h *audit.History) { t0(h).Released = 0 }},
+		{"homes", "its home is", func(h *audit.History) { t0(h).ReleasedTo = 1 - ofT0 }},
+		{"homes", "its home is", func(h *audit.History) { execution0(h).Steps[1].Log = id.ExecutionLog(1 - ofT0) }},
+		{"attempts", "not as a retry", func(h *audit.History) {
+			t0(h).Executions = append(t0(h).Executions, &audit.Execution{Number: 2, Steps: []audit.Step{{Place: place(log0, 5, 0), To: queued, Version: 1}}})
+		}},
+		{"attempts", "follows 1", func(h *audit.History) {
+			t0(h).Executions = append(t0(h).Executions, &audit.Execution{Number: 1, Retry: 1, Steps: []audit.Step{{Place: place(log0, 5, 0), To: queued, Version: 1}}})
+		}},
+		{"attempts", "while execution 1 is pending", func(h *audit.History) {
+			t0(h).Executions = append(t0(h).Executions, &audit.Execution{Number: 2, Retry: 1, Steps: []audit.Step{{Place: place(log0, 3, 9), To: queued, Version: 1}}})
+		}},
+		{"transitions", "from QUEUED to TIMED_OUT", func(h *audit.History) { execution0(h).Steps[1].To = timedOut; execution0(h).Steps[1].AtMs = 1 << 61 }},
+		{"transitions", "goes on from QUEUED; it was IN_PROGRESS", func(h *audit.History) { execution0(h).Steps[2].From = queued }},
+		{"transitions", "without force", func(h *audit.History) { execution0(h).Steps[2].To = canceled }},
+		{"transitions", "canceled with force, and SUCCEEDED", func(h *audit.History) { execution0(h).Steps[2].Force = true }},
+		{"endings", "has ended at", func(h *audit.History) {
+			x := execution0(h)
+			x.Steps = append(x.Steps, audit.Step{Place: place(log0, 5, 0), From: succeeded, To: failed, Version: 4})
+		}},
+		{"versions", "comes to version 4; 3 is due", func(h *audit.History) { execution0(h).Steps[2].Version = 4 }},
+		{"versions", "comes to version 2; 3 is due", func(h *audit.History) { execution0(h).Steps[2].Version = 2 }},
+		{"deadlines", "its deadline is", func(h *audit.History) { execution0(h).Steps[2].To = timedOut }},
+		{"settling", "while t0 is IN_PROGRESS", func(h *audit.History) { execution0(h).Steps = execution0(h).Steps[:2] }},
+		{"settling", "is QUEUED", func(h *audit.History) {
+			execution0(h).Steps = execution0(h).Steps[:1]
+			theJob(h).Settled[ofT0].Phase = v1.JobPhase_JOB_PHASE_STOPPED
+		}},
+		{"settling", "settled the job at", func(h *audit.History) { execution0(h).Steps[0].Number = 7 }},
+		{"lives", "created 2 times", func(h *audit.History) { theJob(h).Life = append(theJob(h).Life, theJob(h).Life[0]) }},
+		{"lives", "its place says", func(h *audit.History) { theJob(h).Created.Number = 9 }},
+		{"lives", "completed 1 times", func(h *audit.History) { theJob(h).Status = v1.JobStatus_JOB_STATUS_CANCELED }},
+		{"lives", "never drained", func(h *audit.History) { theJob(h).Life = theJob(h).Life[:5] }},
+		{"lives", "home 1 has not settled it", func(h *audit.History) { theJob(h).Settled = theJob(h).Settled[:1] }},
+		{"lives", "the thing has not ended", func(h *audit.History) { execution0(h).Steps = execution0(h).Steps[:2] }},
+		{"paces", "its pace is 3 a minute", func(h *audit.History) { theJob(h).PerMinute = 3 }},
+		{"tallies", "job 131072: differs", func(h *audit.History) {
+			h.Miscounts = []audit.Miscount{{At: place(log0, 9, 0), Job: number, What: "differs"}}
+		}},
+		{"observations", "the log says", func(h *audit.History) { h.Observed[ofT0].Jobs[number] = audit.Counts{Good: 1} }},
+		{"observations", "and was up to 5 already", func(h *audit.History) {
+			h.Observed = append(h.Observed, audit.Observed{At: place(id.RolloutLog, 5, 0), Home: ofT0, UpTo: 5})
+		}},
+	} {
+		covered[c.rule] = true
+		h := good()
+		c.fault(h)
+		found := Check(h)
+		if !slices.ContainsFunc(found, func(v Violation) bool { return v.Rule == c.rule && strings.Contains(v.String(), c.says) }) {
+			t.Errorf("%s, %q: found %v", c.rule, c.says, found)
+		}
+	}
+	for _, r := range Rules() {
+		if !covered[r.Name] || r.Promise == "" {
+			t.Errorf("rule %q has no case, or no promise", r.Name)
+		}
+	}
+}
+
+func TestAReleasedThingWhoseHomeHasNotReadTheReleaseIsNoFault(t *testing.T) {
+	h := good()
+	j := theJob(h)
+	j.Status, j.Life, j.Settled, h.Observed = v1.JobStatus_JOB_STATUS_IN_PROGRESS, j.Life[:2], nil, nil
+	for _, thing := range j.Things {
+		thing.Executions = nil
+	}
+	for home := range id.Home(homesOf) {
+		h.Log(id.ExecutionLog(home)).Cursors = nil
+	}
+	if found := Check(h); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+	// Half of the commit read: the first entry is, the second is not.
+	h.Log(id.ExecutionLog(0)).Cursors = []audit.Cursor{{At: place(id.ExecutionLog(0), 2, 0), Of: id.RolloutLog, Number: 3, EntriesDone: 1}}
+	found := Check(h)
+	if len(found) == 0 {
+		t.Error("home 0 has read its release, and nothing was found")
+	}
+	for _, v := range found {
+		if v.Rule != "releases" || !strings.Contains(v.What, "home 0 has read the release at rollout@3 ") {
+			t.Errorf("found %v", v)
+		}
+	}
+}
+
+func TestPaceIsMeasuredInAnySixtySeconds(t *testing.T) {
+	releasesAt := func(seconds ...int64) *audit.History {
+		j := &audit.Job{ID: "fw", PerMinute: 2}
+		for i, s := range seconds {
+			j.Releases = append(j.Releases, audit.Release{Place: audit.Place{Log: id.RolloutLog, Number: uint64(i + 2), AtMs: s * 1000}, Things: 1})
+		}
+		return &audit.History{Jobs: map[uint64]*audit.Job{1: j}}
+	}
+	for _, ok := range [][]int64{{0, 30, 60, 90}, {0, 0, 60, 60}, {59, 61, 119, 121}} {
+		if found := paces.Check(releasesAt(ok...)); len(found) > 0 {
+			t.Errorf("releases at %v: %v", ok, found)
+		}
+	}
+	for _, bad := range [][]int64{{0, 0, 59}, {0, 30, 59, 90}, {0, 59, 60, 61, 119}} {
+		if found := paces.Check(releasesAt(bad...)); len(found) != 1 {
+			t.Errorf("releases at %v: %v", bad, found)
+		}
+	}
+}
+
+func TestWitnessesDecideWhatTheLogCannot(t *testing.T) {
+	accepted := func(a ...audit.Accepted) audit.Testimony {
+		return audit.Testimony{JobID: "fw", Thing: "t0", Number: 1, Runs: 1, Accepted: a}
+	}
+	start := audit.Accepted{Status: inProgress, Version: 2, Start: true}
+	end := audit.Accepted{Status: succeeded}
+	for _, w := range []audit.Testimony{accepted(start, end), accepted(start, start, end), accepted(start, audit.Accepted{Status: inProgress}), accepted(audit.Accepted{Status: succeeded, Version: 3}), {JobID: "fw", Thing: "t0", Number: 1}, {JobID: "fw", Thing: "t9", Number: 1}} {
+		if found := CheckWitnesses(good(), []audit.Testimony{w}); len(found) > 0 {
+			t.Errorf("%+v: found %v", w, found)
+		}
+	}
+	twice := accepted(start, end)
+	twice.Runs = 2
+	elsewhere, another := accepted(end), accepted(end)
+	elsewhere.Thing, another.Number = "t9", 2
+	for says, w := range map[string]audit.Testimony{
+		"has run execution 1 2 times":                           twice,
+		"the log has no such execution":                         elsewhere,
+		"reports of execution 2 were accepted":                  another,
+		"FAILED was accepted; the log says SUCCEEDED":           accepted(audit.Accepted{Status: failed}),
+		"version 2 was accepted as FAILED; the log says IN_PRO": accepted(audit.Accepted{Status: failed, Version: 2}),
+		"as version 4; the log ends at version 3":               accepted(audit.Accepted{Status: inProgress, Version: 4}),
+		"2 reports of IN_PROGRESS were accepted; the log has 1": accepted(audit.Accepted{Status: inProgress}, audit.Accepted{Status: inProgress}),
+	} {
+		found := CheckWitnesses(good(), []audit.Testimony{w})
+		if len(found) != 1 || !strings.Contains(found[0].String(), says) || found[0].Rule != "witnesses" {
+			t.Errorf("%s: found %v", says, found)
+		}
+	}
+}
+
+func TestManyViolationsOfOneKindAreCounted(t *testing.T) {
+	h := good()
+	for i := range 100 {
+		h.Strange = append(h.Strange, audit.Strange{At: place(id.JobLog, uint64(i), 0), What: "odd"})
+	}
+	found := whole.Check(h)
+	if len(found) != violationsMax+1 || !strings.Contains(found[violationsMax].What, "80 more") {
+		t.Errorf("%d found, the last %v", len(found), found[len(found)-1])
+	}
+}
