@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/bus"
+)
+
+func jobList(a *app) *cobra.Command {
+	var statusText string
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List jobs, newest first",
+		Long:    `Lists jobs, the newest first.`,
+		Example: `  drover job list --status IN_PROGRESS`,
+		Args:    takes(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			status, err := jobStatus(statusText)
+			if err != nil {
+				return err
+			}
+			l := list[*v1.JobRow]{
+				a: a, name: "jobs", columns: []string{"JOB", "STATUS", "CREATED", "ENDED", "DESCRIPTION"},
+				row: func(j *v1.JobRow) []string {
+					return []string{j.GetJobId(), enumName(j.GetStatus()), when(j.GetCreatedAtMs()), when(j.GetCompletedAtMs()),
+						orDash(shorten(j.GetDescription(), 60))}
+				},
+				view: func(j *v1.JobRow) any { return viewJob(j, nil) },
+			}
+			return l.pages(limit, func(size uint32, token string) ([]*v1.JobRow, string, error) {
+				r, err := query(cmd.Context(), a, bus.ListJobs, &v1.ListJobs{Freshness: fresh, Status: status, Page: &v1.Page{Limit: size, Token: token}})
+				return r.GetJobs(), r.GetNextToken(), err
+			})
+		},
+	}
+	statusFlag(cmd, &statusText, v1.JobStatus(0).Descriptor())
+	limitFlag(cmd, &limit)
+	return cmd
+}
+
+// shorten cuts a text for a cell of a table.
+func shorten(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most-1]) + "…"
+}

@@ -1,0 +1,165 @@
+package cli_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What TestKill9 does to the system.
+const (
+	killDevices   = 2000
+	killPerMinute = 6000 // so that the rollout is up for 20 s
+	kills         = 20
+	killsInside   = 15 // at least so many between the first release and the last report
+	cancelThings  = 100_000
+)
+
+// TestKill9 shows that nothing which was acknowledged is lost, and nothing happens twice, however often the system dies.
+//
+// A real drover up is killed with -9 at 20 random moments of a rollout to 2,000 devices, some of them while it is starting,
+// and then during a forced cancel of 100,000 executions; each time it is started again on the same folder. The devices
+// run in a process of their own, which lives through it all and notes what each device does before it does it. Afterwards
+// the log is recounted and held against every rule of services/audit/invariants, against the devices' journals, against
+// the counters that were answered last, and against a rebuild of the read models.
+func TestKill9(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a minute")
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	d := newDrover(t)
+	d.begin()
+	d.awaitReady()
+
+	d.run("group", "create", "all")
+	d.run("thing", "create", "--prefix", "dev-", "--count", fmt.Sprint(killDevices))
+	d.run("group", "add", "all", "--from", d.names("dev-", killDevices))
+	journal := filepath.Join(t.TempDir(), "devices.jsonl")
+	devices := d.start("simulate", "--data", d.data, "--devices", fmt.Sprint(killDevices), "--prefix", "dev-", "--mixed", "--fail-rate", "0.05",
+		"--work-time", "300ms", "--seed", "7", "--journal", journal, "--until-jobs", "1", "--output", "json")
+	d.run("job", "create", "demo", "--document", `{"operation":"install"}`, "--target", "group/all", "--per-minute", fmt.Sprint(killPerMinute))
+
+	var killed []time.Time
+	for i := range kills {
+		if i%5 != 4 {
+			d.awaitReady()
+			time.Sleep(time.Duration(100+rng.IntN(700)) * time.Millisecond) // the moment is the point
+		} else {
+			time.Sleep(time.Duration(rng.IntN(400)) * time.Millisecond) // while it starts
+		}
+		d.up.kill()
+		killed = append(killed, time.Now())
+		d.begin()
+	}
+	d.awaitReady()
+	select {
+	case <-devices.exited:
+	case <-time.After(90 * time.Second):
+		t.Fatalf("the devices have not ended\n%s\n%s", devices.output, d.up.output)
+	}
+	if devices.err != nil {
+		t.Fatalf("simulate: %v\n%s", devices.err, devices.output)
+	}
+	d.run("job", "watch", "demo")
+	var demo job
+	d.read(&demo, "job", "describe", "demo")
+
+	big, canceledAt := d.killDuringCancel(rng)
+	d.stop()
+
+	r := d.audit(0, "demo", "--journal", journal, "--expect", "SUCCEEDED=1900", "--expect", "FAILED=100", "--expect", "transitions=6000")
+	if r.Executions != killDevices || r.Ended != killDevices || r.EndedTwice != 0 || r.VersionGaps != 0 || len(r.Violations) != 0 {
+		t.Errorf("the rollout: %+v", r)
+	}
+	inside := 0
+	for _, at := range killed {
+		if at.After(r.FirstAt) && at.Before(r.LastAt) {
+			inside++
+		}
+	}
+	t.Logf("%d of %d kills between the first release and the last report, %v apart; %d reports accepted, %d of them sent more than once",
+		inside, kills, r.LastAt.Sub(r.FirstAt), r.Journal.ReportsAccepted, r.Journal.ReportsRepeated)
+	if inside < killsInside {
+		t.Errorf("%d kills between the first release and the last report; %d are needed, or this test shows nothing", inside, killsInside)
+	}
+	sameCounters(t, demo, r)
+
+	r = d.audit(0, "big")
+	if r.Executions != cancelThings || r.Counts["CANCELED"] != cancelThings || r.Ended != cancelThings || r.VersionGaps != 0 || len(r.Violations) != 0 {
+		t.Errorf("the cancel: %+v", r)
+	}
+	if !canceledAt.Before(r.LastAt) {
+		t.Errorf("the cancel had been carried out, at %v, when the system was killed at %v: this test shows nothing", r.LastAt, canceledAt)
+	}
+	sameCounters(t, big, r)
+	if out := d.run("projections", "rebuild", "--verify"); !strings.Contains(out, "rows are the same") {
+		t.Errorf("projections rebuild --verify: %s", out)
+	}
+}
+
+// killDuringCancel queues a job for 100,000 things and cancels it with force, and kills the system at once and twice
+// again before that can have been carried out. It returns the counters in the end and the time of the first kill.
+func (d *drover) killDuringCancel(rng *rand.Rand) (job, time.Time) {
+	d.t.Helper()
+	d.run("group", "create", "many")
+	d.run("thing", "create", "--prefix", "big-", "--count", fmt.Sprint(cancelThings))
+	d.run("group", "add", "many", "--from", d.names("big-", cancelThings))
+	d.run("job", "create", "big", "--document", "{}", "--target", "group/many")
+	var j job
+	d.eventually(60*time.Second, "all executions are queued", func() bool {
+		d.read(&j, "job", "describe", "big")
+		return j.Counts.Queued == cancelThings
+	})
+	d.run("job", "cancel", "big", "--force")
+	var first time.Time
+	for i := range 3 {
+		time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond)
+		d.up.kill()
+		if i == 0 {
+			first = time.Now()
+		}
+		d.begin()
+		if i > 0 {
+			continue // while it starts
+		}
+		d.awaitReady()
+	}
+	d.awaitReady()
+	d.eventually(60*time.Second, "the cancel is carried out", func() bool {
+		d.read(&j, "job", "describe", "big")
+		return !j.IsConcurrent && j.Counts.Canceled == cancelThings
+	})
+	return j, first
+}
+
+// names writes a file with the names of things that were registered by prefix and count.
+func (d *drover) names(prefix string, n int) string {
+	d.t.Helper()
+	var lines strings.Builder
+	width := max(4, len(fmt.Sprint(n-1)))
+	for i := range n {
+		fmt.Fprintf(&lines, "%s%0*d\n", prefix, width, i)
+	}
+	return writeTemp(d.t, lines.String())
+}
+
+// sameCounters holds the counters that the system has answered against the recount.
+func sameCounters(t *testing.T, j job, r recount) {
+	t.Helper()
+	told := map[string]int64{
+		"QUEUED": j.Counts.Queued, "IN_PROGRESS": j.Counts.InProgress, "SUCCEEDED": j.Counts.Succeeded, "FAILED": j.Counts.Failed, "CANCELED": j.Counts.Canceled,
+	}
+	for status, n := range told {
+		if r.Counts[status] != n {
+			t.Errorf("%s: the system said %d, the log says %d", status, n, r.Counts[status])
+		}
+	}
+	if j.Counts.Selected != r.Selected || j.Counts.Released != r.Released || j.Status != r.Status {
+		t.Errorf("the system said %+v, the log says %+v", j, r)
+	}
+}

@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/droverhq/drover/eventstore"
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
+)
+
+const (
+	eventsDefault = 100
+	eventsMax     = 1000
+	// A page ends with the event after which it holds so many bytes, or with the commit after which it has looked at so
+	// many entries. As JSON it takes up to four times as much, which is what the broker takes in one message.
+	pageBytes   = 256 << 10
+	pageEntries = 50_000
+	waitMax     = 10 * time.Second
+	// jobIDMax is what the id of an event's job takes, which is filled in at the end.
+	jobIDMax = 64
+)
+
+// place is how far one log was read: a commit, and of the one after it the entries up to Entry, if that is not 0.
+type place struct {
+	Number uint64
+	Entry  uint32
+}
+
+// placeOf is what a position in a question means: what comes after that entry, or after all of the commit.
+func placeOf(p *v1.Position) place {
+	if p.GetEntry() > 0 && p.GetNumber() > 0 {
+		return place{p.GetNumber() - 1, p.GetEntry()}
+	}
+	return place{Number: p.GetNumber()}
+}
+
+func (p place) position(log id.Log) *v1.Position {
+	if p.Entry > 0 {
+		return log.Position(p.Number+1, int(p.Entry))
+	}
+	return log.Position(p.Number, 0)
+}
+
+// readEvents answers ReadEvents: a page of the logs in causal order. It may hold nothing and yet not be the last, and
+// it may end within a commit.
+func (n *Node) readEvents(ctx context.Context, q *v1.ReadEvents) (*v1.ReadEventsReply, error) {
+	limit := int(q.GetLimit())
+	if limit == 0 {
+		limit = eventsDefault
+	}
+	if limit > eventsMax {
+		return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "limit", "%d; at most %d are allowed", limit, eventsMax)
+	}
+	after := map[id.Log]place{}
+	for _, p := range q.GetSince() {
+		after[id.LogOf(p)] = placeOf(p)
+	}
+	filter, err := n.eventFilter(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	reply := &v1.ReadEventsReply{}
+	deadline := time.Now().Add(min(time.Duration(q.GetWaitMs())*time.Millisecond, waitMax))
+	for {
+		if err := n.readPage(ctx, after, limit, filter, reply); err != nil {
+			return nil, err
+		}
+		if len(reply.Events) > 0 || !reply.End || time.Now().After(deadline) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE, "", "reading events: %v", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	for _, l := range n.logs {
+		if at := after[l.Name()]; at != (place{}) {
+			reply.Next = append(reply.Next, at.position(l.Name()))
+		}
+	}
+	return reply, n.nameJobs(ctx, reply.Events)
+}
+
+// readPage adds events to the reply and moves after on.
+func (n *Node) readPage(ctx context.Context, after map[id.Log]place, limit int, wanted func(*v1.Entry) bool, reply *v1.ReadEventsReply) error {
+	bytes, looked := 0, 0
+	commits := map[id.Log]uint64{}
+	for log, at := range after {
+		commits[log] = at.Number
+	}
+	full := func() bool { return len(reply.Events) >= limit || bytes >= pageBytes }
+	end, err := eventstore.Merge(ctx, n.logs, commits, func(c *eventstore.Commit) (bool, error) {
+		had := int(after[c.Log].Entry) // of this commit; 0 is none
+		cause := &v1.Entry{}
+		for i, e := range c.Entries {
+			if e.Cause == nil {
+				e.Cause = cause.Cause
+			}
+			cause = e
+			if had > 0 && i <= had || !wanted(e) {
+				continue
+			}
+			r := &v1.RecordedEvent{Position: c.Log.Position(c.Number, i), AtMs: c.AtMs, Entry: e}
+			reply.Events = append(reply.Events, r)
+			bytes += r.SizeVT() + jobIDMax
+			// No position says "the first entry alone": the page takes the second along.
+			if i > 0 && i < len(c.Entries)-1 && full() {
+				after[c.Log] = place{c.Number - 1, uint32(i)}
+				return false, nil
+			}
+		}
+		after[c.Log] = place{Number: c.Number}
+		looked += len(c.Entries)
+		return !full() && looked < pageEntries, nil
+	})
+	if errors.Is(err, eventstore.ErrNotFound) {
+		return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "since", "%v", err)
+	}
+	reply.End = end
+	return err
+}
+
+// eventFilter is the question's job and thing as a function.
+func (n *Node) eventFilter(ctx context.Context, q *v1.ReadEvents) (func(*v1.Entry) bool, error) {
+	var number uint64
+	if q.GetJobId() != "" {
+		job, err := id.ParseJob(q.GetJobId())
+		if err != nil {
+			return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "jobId", "%v", err)
+		}
+		row, err := n.describeJob(ctx, &v1.DescribeJob{JobId: string(job), Freshness: &v1.Freshness{Fresh: true}})
+		if err != nil {
+			return nil, err
+		}
+		number = row.GetJob().GetJob()
+	}
+	if q.GetThing() != "" {
+		if _, err := id.ParseThing(q.GetThing()); err != nil {
+			return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "thingName", "%v", err)
+		}
+	}
+	return func(e *v1.Entry) bool {
+		return (number == 0 || e.GetEvent().Job() == number) && (q.GetThing() == "" || e.GetEvent().Names(q.GetThing()))
+	}, nil
+}

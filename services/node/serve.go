@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/device"
+	"github.com/droverhq/drover/services/fronts/feed"
+	"github.com/droverhq/drover/services/fronts/inbox"
+)
+
+const (
+	// queriesDrainMax is how long a stop waits for queries under way. Those that wait for something new take longer.
+	queriesDrainMax = 300 * time.Millisecond
+	// inboxStopMax is how long a stop waits for durable commands in hand; what is cut off is carried out again.
+	inboxStopMax = time.Second
+)
+
+// serve opens what any process of a role answers, be it the owner of a log or not.
+func (n *Node) serve(ctx, running context.Context) error {
+	if n.has(RoleExecution) {
+		nc, err := n.connect(ctx, n.hub.ConnectFront, "unknown topics")
+		if err != nil {
+			return err
+		}
+		unknown, err := device.NewUnknown(nc, n.cfg.Logger)
+		if err != nil {
+			return err
+		}
+		n.doors = append(n.doors, unknown.Close)
+	}
+	if n.has(RoleProjections) {
+		if err := n.serveQueries(ctx); err != nil {
+			return err
+		}
+	}
+	if n.has(RoleFeed) {
+		if err := n.serveFeed(ctx, running); err != nil {
+			return err
+		}
+	}
+	if n.has(RoleInbox) {
+		return n.serveInbox(ctx, running)
+	}
+	return nil
+}
+
+// serveInbox carries out durable commands. It is the first to stop: what it has in hand is carried out by the others.
+func (n *Node) serveInbox(ctx, running context.Context) error {
+	commands, err := n.connect(ctx, n.hub.ConnectInbox, "inbox")
+	if err != nil {
+		return err
+	}
+	outcomes, err := n.connect(ctx, n.hub.Connect, "outcomes")
+	if err != nil {
+		return err
+	}
+	err = n.persist(ctx, "the streams of durable commands", func() error {
+		n.inbox, err = inbox.New(ctx, inbox.Config{Inbox: commands, Service: outcomes, Logger: n.cfg.Logger})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s, err := n.server(ctx, "inbox")
+	if err != nil {
+		return err
+	}
+	if err := n.inbox.Serve(s); err != nil {
+		return err
+	}
+	n.run("the inbox", func() error { return n.inbox.Run(running) })
+	n.doors = append(n.doors, func() error {
+		err := within(inboxStopMax, n.inbox.Close)
+		commands.Close() // where it has not ended by now, it does
+		outcomes.Close()
+		return err
+	})
+	return nil
+}
+
+// serveFeed publishes what is committed, also to webhooks.
+func (n *Node) serveFeed(ctx, running context.Context) error {
+	nc, err := n.connect(ctx, n.hub.Connect, "feed")
+	if err != nil {
+		return err
+	}
+	n.feeder, err = feed.New(feed.Config{
+		Conn: nc, Logs: n.logs, Name: n.cfg.Name, Logger: n.cfg.Logger,
+		Limits: feed.Limits{Replicas: n.replicas, MaxAge: n.cfg.FeedAge, MaxBytes: n.cfg.FeedBytes},
+	})
+	if err != nil {
+		return err
+	}
+	s, err := n.server(ctx, "feed")
+	if err != nil {
+		return err
+	}
+	reads, err := n.connect(ctx, n.hub.Connect, "feed read")
+	if err != nil {
+		return err
+	}
+	if err := feed.Serve(s, reads); err != nil {
+		return err
+	}
+	n.run("the feed", func() error { return n.feeder.Run(running) })
+	if n.cfg.Webhooks == "" {
+		return nil
+	}
+	webhooks, err := feed.ReadWebhooks(n.cfg.Webhooks)
+	if err != nil {
+		return err
+	}
+	calls, err := n.connect(ctx, n.hub.Connect, "webhooks")
+	if err != nil {
+		return err
+	}
+	n.bridge, err = feed.NewBridge(feed.BridgeConfig{Conn: calls, Webhooks: webhooks, Logger: n.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	n.run("the webhooks", func() error { return n.bridge.Run(running) })
+	return nil
+}
+
+// within waits for f for so long, and lets it go on alone after that.
+func within(most time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(most):
+		return nil
+	}
+}
+
+// server makes a server of operations that any process of a role answers.
+func (n *Node) server(ctx context.Context, name string) (*bus.Server, error) {
+	nc, err := n.connect(ctx, n.hub.ConnectFront, "serve "+name)
+	if err != nil {
+		return nil, err
+	}
+	s, err := bus.NewServer(nc, name, n.cfg.Version)
+	if err != nil {
+		return nil, err
+	}
+	n.doors = append(n.doors, func() error {
+		if !nc.IsConnected() {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), queriesDrainMax)
+		defer cancel()
+		if err := s.Drain(ctx); err != nil {
+			n.cfg.Logger.Debug("stopping while queries are under way", "error", err)
+		}
+		return nil
+	})
+	return s, nil
+}
+
+// announce says where a node with brokers of its own is to be found.
+func (n *Node) announce() error {
+	if n.brokers == nil {
+		return nil
+	}
+	if err := n.startHTTP(); err != nil {
+		return err
+	}
+	hub, leaf := n.brokers.hub, n.brokers.leaf
+	n.endpoints = Endpoints{
+		NATS: hub.ClientURL(), Leaf: hub.LeafURL(), MQTT: leaf.MQTTURL(), Devices: leaf.ClientURL(),
+		HTTP: n.endpoints.HTTP, Monitor: n.endpoints.Monitor, PID: os.Getpid(),
+	}
+	if err := n.endpoints.write(n.cfg.Data); err != nil {
+		return err
+	}
+	n.doors = append(n.doors, func() error { return os.Remove(EndpointsFile(n.cfg.Data)) })
+	return nil
+}
+
+// startHTTP keeps the port of the HTTP fronts and says that they are not there.
+func (n *Node) startHTTP() error {
+	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Listen, strconv.Itoa(n.cfg.HTTPPort)))
+	if err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotImplemented)
+		_, _ = fmt.Fprintln(w, `{"message":"this version of Drover has no HTTP front; use the drover command, NATS or MQTT"}`)
+	})}
+	go func() { _ = server.Serve(l) }()
+	n.endpoints.HTTP = "http://" + l.Addr().String()
+	n.doors = append(n.doors, server.Close)
+	return nil
+}
