@@ -116,7 +116,7 @@ func TestWhoHasNoPasswordReachesNoLogNoStreamAndNoCommandThatIsNotHis(t *testing
 		t.Fatal(err)
 	}
 	front := connectAs(t, h.Dialer().ConnectFront)
-	home, err := devices.New(devices.Config{Requests: front, Replies: front, Notify: front, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	home, err := devices.New(devices.Config{Requests: front, Notify: front, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Submit: func(_ proto.Message, done func(proto.Message, error)) { done(&v1.GetPendingReply{}, nil) }})
 	if err != nil {
 		t.Fatal(err)

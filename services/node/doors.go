@@ -21,8 +21,8 @@ import (
 type doorConns struct {
 	serve  *nats.Conn
 	intake *nats.Conn // of log.job
-	// Of an execution log. Each may stall on a slow link by itself.
-	requests, replies, notify *nats.Conn
+	// Of an execution log: requests and their answers, and what is told unasked.
+	requests, notify *nats.Conn
 }
 
 func (n *Node) openDoorConns(ctx context.Context, p *partition) (*doorConns, error) {
@@ -36,7 +36,7 @@ func (n *Node) openDoorConns(ctx context.Context, p *partition) (*doorConns, err
 	case v1.Service_SERVICE_JOB:
 		wanted["intake"] = &c.intake
 	case v1.Service_SERVICE_EXECUTION:
-		wanted["requests"], wanted["replies"], wanted["notifications"] = &c.requests, &c.replies, &c.notify
+		wanted["requests"], wanted["notifications"] = &c.requests, &c.notify
 	}
 	for what, nc := range wanted {
 		var err error
@@ -63,7 +63,7 @@ func (p *partition) newDoors() (*doors, error) {
 		return d, nil
 	}
 	front, err := device.New(device.Config{
-		Requests: p.conns.requests, Replies: p.conns.replies, Notify: p.conns.notify, Home: uint32(p.name.Home), Logger: p.n.cfg.Logger,
+		Requests: p.conns.requests, Notify: p.conns.notify, Home: uint32(p.name.Home), Logger: p.n.cfg.Logger,
 		Submit: func(cmd proto.Message, done func(proto.Message, error)) {
 			d.host.Load().Submit(host.Request{Command: cmd, Done: done}) // there is one before the doors open
 		},

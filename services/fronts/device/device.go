@@ -53,11 +53,16 @@ const (
 	outstandingMax = 40_000
 )
 
-// Config is what a Front needs. The connections stay the caller's; each may stall by itself on a slow link, so they
-// should be three. Replies and Notify need a user that may publish to inboxes and $aws.things.*.jobs.> only.
+// Config is what a Front needs.
 type Config struct {
-	Requests, Replies, Notify *nats.Conn
-	Home                      uint32
+	// The connections stay the caller's. Their user may publish to inboxes and $aws.things.*.jobs.> only. They should be
+	// two: each may stall by itself on a slow link.
+	//
+	// Requests come over the first and are answered over it. A device that asks as soon as it has subscribed is heard of
+	// by a node of the hub in that order, and by another node in any: an answer that was given to that other node could
+	// come before the subscription, and be dropped.
+	Requests, Notify *nats.Conn
+	Home             uint32
 	// Submit hands on a request: *v1.GetPending, *v1.StartNext, *v1.DescribeExecution or *v1.UpdateExecution. It does
 	// not block. done is called once, with the message's reply or an error, a *v1.Refusal if it was refused.
 	// An error that is v1.ErrDropped sends nothing.
@@ -77,7 +82,7 @@ type Config struct {
 type Front struct {
 	submit   func(proto.Message, func(proto.Message, error))
 	maySpeak func() bool
-	nc       *nats.Conn // of requests
+	nc       *nats.Conn // of requests and answers
 	home     uint32
 	prefix   string             // of the subjects of requests
 	door     sync.Mutex         // guards sub, while it is opened and shut
@@ -109,7 +114,7 @@ func New(c Config) (*Front, error) {
 		slots:    make(chan struct{}, outstandingMax),
 		closing:  make(chan struct{}),
 	}
-	f.answers = newAnswers(c.Replies, f.slots, c.MaySpeak, c.Logger)
+	f.answers = newAnswers(c.Requests, f.slots, c.MaySpeak, c.Logger)
 	f.notifier = newNotifier(c.Notify, f.answers, c.MaySpeak, c.Logger)
 	if !c.Shut {
 		if err := f.Open(); err != nil {

@@ -40,7 +40,7 @@ func start(t testing.TB, submit func(home uint32, request proto.Message, done fu
 	var mu sync.Mutex
 	for home := range uint32(homes) {
 		front, err := device.New(device.Config{
-			Requests: s.connect(t, "requests"), Replies: s.connect(t, "replies"), Notify: s.connect(t, "notify"), Home: home,
+			Requests: s.connect(t, "requests"), Notify: s.connect(t, "notify"), Home: home,
 			Submit: func(request proto.Message, done func(proto.Message, error)) {
 				mu.Lock()
 				defer mu.Unlock()

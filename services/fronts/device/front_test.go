@@ -230,8 +230,7 @@ func TestASlowBrokerHoldsUpNobodyAndIsToldTheNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(through.Close)
-	replies := s.connect(t, "replies")
-	front, err := device.New(device.Config{Requests: s.connect(t, "requests"), Replies: replies, Notify: through, Home: 99, Submit: nil})
+	front, err := device.New(device.Config{Requests: s.connect(t, "requests"), Notify: through, Home: 99, Submit: nil})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func startQuiet(t *testing.T) *quiet {
 	}
 	q := &quiet{t: t, asked: make(chan asked, 100), nc: connect()}
 	q.front, err = device.New(device.Config{
-		Requests: connect(), Replies: connect(), Notify: connect(), Home: 0, Shut: true,
+		Requests: connect(), Notify: connect(), Home: 0, Shut: true,
 		Submit: func(r proto.Message, done func(proto.Message, error)) { q.asked <- asked{r, done} },
 		MaySpeak: func() bool {
 			n := q.questions.Add(1)
