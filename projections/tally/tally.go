@@ -7,13 +7,14 @@
 //
 // By attempt, a count is how many executions stand in a status. By thing:
 //
-//	open    has a pending execution
+//	open    has a pending execution, or a retry is due
 //	good    its last attempt SUCCEEDED
 //	void    its last attempt ended without having started: CANCELED, REMOVED or REJECTED straight from QUEUED
 //	harmed  its last attempt ended in any other way; a device that reports FAILED straight from QUEUED has run
 //	refused it was released and got no execution
 //
-// So released = open + good + harmed + void + refused, once the homes have taken the releases in.
+// So released = open + good + harmed + void + refused, once the homes have taken the releases in, and but for what was
+// deleted. A thing that joins a job again counts once more.
 package tally
 
 import (
@@ -37,6 +38,10 @@ func Of(entries []*v1.Entry) []*v1.Tally {
 			}
 		case *v1.Event_ReleaseRefused:
 			sums.of(e.ReleaseRefused.GetJob()).counts.Refused++
+		case *v1.Event_RetryDropped:
+			sums.of(e.RetryDropped.GetJob()).retryDropped(e.RetryDropped)
+		case *v1.Event_ExecutionDeleted:
+			sums.of(e.ExecutionDeleted.GetJob()).deleted(e.ExecutionDeleted)
 		case *v1.Event_HomeSettled:
 			sums.of(e.HomeSettled.GetJob()).settled = e.HomeSettled.GetPhase()
 		}
@@ -91,27 +96,48 @@ func (b *book) tallies() []*v1.Tally {
 
 func (s *sum) queued(q *v1.ExecutionQueued) {
 	s.counts.Attempts[v1.ExecutionStatus_EXECUTION_STATUS_QUEUED]++
-	s.counts.Open++
-	if q.GetRetryAttempt() > 0 {
-		// The attempt before it ended in this same commit, and did not end the thing.
-		s.counts.Harmed--
+	if q.GetRetryAttempt() == 0 {
+		s.counts.Open++ // a retry's thing is open already: the attempt before it ended with a retry due
 	}
 }
 
 func (s *sum) changed(c *v1.ExecutionChanged) {
 	s.counts.status(c.GetFrom(), -1)
 	s.counts.status(c.GetTo(), +1)
-	if !Ended(c.GetTo()) {
+	if !Ended(c.GetTo()) || c.GetRetryDue() {
 		return
 	}
 	s.counts.Open--
+	s.ended(c.GetTo(), c.GetStartedAtMs(), +1)
+}
+
+// retryDropped ends a thing that was open for a retry only.
+func (s *sum) retryDropped(r *v1.RetryDropped) {
+	s.counts.Open--
+	s.ended(r.GetStatus(), r.GetStartedAtMs(), +1)
+}
+
+// deleted takes back what an attempt counts for, and what its thing does if it was the last.
+func (s *sum) deleted(d *v1.ExecutionDeleted) {
+	s.counts.status(d.GetStatus(), -1)
 	switch {
-	case c.GetTo() == v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED:
-		s.counts.Good++
-	case c.GetStartedAtMs() == 0 && isVoid(c.GetTo()):
-		s.counts.Void++
+	case !d.GetLast():
+	case d.GetRetryDue() || !Ended(d.GetStatus()):
+		s.counts.Open--
 	default:
-		s.counts.Harmed++
+		s.ended(d.GetStatus(), d.GetStartedAtMs(), -1)
+	}
+}
+
+// ended counts a thing whose last attempt ended so.
+func (s *sum) ended(status v1.ExecutionStatus, startedAtMs, n int64) {
+	switch {
+	case status == v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED:
+		s.counts.Good += n
+	case startedAtMs == 0 && isVoid(status):
+		s.counts.Void += n
+	default:
+		s.counts.Harmed += n
 	}
 }
 

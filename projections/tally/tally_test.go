@@ -91,13 +91,38 @@ func TestJobsStandInOrderAndWhatChangesNothingIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestARetryTakesBackTheHarmOfTheAttemptBeforeIt(t *testing.T) {
-	var got Counts
-	for _, tally := range Of([]*v1.Entry{entryChanged(1, inProgress, failed, 5), entryQueued(1, 1)}) {
-		got.Add(tally)
+// Between an attempt and its retry the thing stays open, however long the retry is due; dropped, it counts as its last
+// attempt ended. What is deleted counts for nothing.
+func TestARetryThatIsDueKeepsItsThingOpen(t *testing.T) {
+	due := entryChanged(1, inProgress, failed, 5)
+	due.Event.GetExecutionChanged().RetryDue = true
+	dropped := &v1.Entry{Event: &v1.Event{Event: &v1.Event_RetryDropped{RetryDropped: &v1.RetryDropped{Job: 1, Status: failed, StartedAtMs: 5}}}}
+	gone := func(d *v1.ExecutionDeleted) *v1.Entry {
+		d.Job = 1
+		return &v1.Entry{Event: &v1.Event{Event: &v1.Event_ExecutionDeleted{ExecutionDeleted: d}}}
 	}
-	if got.Open != 0 || got.Harmed != 0 || got.Attempts[failed] != 1 || got.Attempts[queued] != 1 {
-		t.Errorf("got %+v: the thing is as open as it was", got)
+	first := []*v1.Entry{entryQueued(1, 0), entryChanged(1, queued, inProgress, 5), due}
+	for name, c := range map[string]struct {
+		then                  []*v1.Entry
+		open, harmed          int64
+		failures, waiting     int64
+	}{
+		"due":                        {nil, 1, 0, 1, 0},
+		"made":                       {[]*v1.Entry{entryQueued(1, 1)}, 1, 0, 1, 1},
+		"dropped":                    {[]*v1.Entry{dropped}, 0, 1, 1, 0},
+		"dropped and deleted":        {[]*v1.Entry{dropped, gone(&v1.ExecutionDeleted{Status: failed, StartedAtMs: 5, Last: true})}, 0, 0, 0, 0},
+		"deleted while due":          {[]*v1.Entry{gone(&v1.ExecutionDeleted{Status: failed, StartedAtMs: 5, Last: true, RetryDue: true})}, 0, 0, 0, 0},
+		"made, the first is deleted": {[]*v1.Entry{entryQueued(1, 1), gone(&v1.ExecutionDeleted{Status: failed, StartedAtMs: 5})}, 1, 0, 0, 1},
+		"made, both are deleted": {[]*v1.Entry{entryQueued(1, 1), gone(&v1.ExecutionDeleted{Status: failed, StartedAtMs: 5}),
+			gone(&v1.ExecutionDeleted{Status: queued, Last: true})}, 0, 0, 0, 0},
+	} {
+		var got Counts
+		for _, tally := range Of(append(append([]*v1.Entry(nil), first...), c.then...)) {
+			got.Add(tally)
+		}
+		if got.Open != c.open || got.Harmed != c.harmed || got.Attempts[failed] != c.failures || got.Attempts[queued] != c.waiting {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }
 

@@ -22,6 +22,8 @@ func TestEveryCommandIsDurableOrSaysWhyNot(t *testing.T) {
 		"GetPending":        "a question, of devices",
 		"StartNext":         "of devices, which ask again by themselves",
 		"UpdateExecution":   "of devices, which ask again by themselves",
+		"GetHolding":        "a question",
+		"GetThingHolding":   "a question",
 		"RetryPoison":       "of the inbox itself",
 		"DropPoison":        "of the inbox itself",
 	}

@@ -23,7 +23,19 @@ type Op[Q, R proto.Message] struct {
 var (
 	CreateJob = command[*v1.CreateJob, *v1.CreateJobReply]("job", "create")
 	CancelJob = command[*v1.CancelJob, *v1.CancelJobReply]("job", "cancel")
+
+	UpdateJob        = command[*v1.UpdateJob, *v1.UpdateJobReply]("job", "update")
+	AssociateTargets = command[*v1.AssociateTargets, *v1.AssociateTargetsReply]("job", "associate")
+	DeleteJob        = command[*v1.DeleteJob, *v1.DeleteJobReply]("job", "delete")
+	CreateTemplate   = command[*v1.CreateTemplate, *v1.CreateTemplateReply]("job", "create-template")
+	DeleteTemplate   = command[*v1.DeleteTemplate, *v1.DeleteTemplateReply]("job", "delete-template")
+	TagJobs          = command[*v1.TagResource, *v1.TagResourceReply]("job", "tag")
+	UntagJobs        = command[*v1.UntagResource, *v1.UntagResourceReply]("job", "untag")
+	ConfigureEvents  = command[*v1.ConfigureEvents, *v1.ConfigureEventsReply]("job", "configure-events")
 )
+
+// The question to rollout's owner.
+var GetHolding = command[*v1.GetHolding, *v1.GetHoldingReply]("rollout", "holding")
 
 // Commands of the targeting service, and the question that intake asks its owner.
 var (
@@ -33,11 +45,23 @@ var (
 	AddThings    = command[*v1.AddThings, *v1.AddThingsReply]("targeting", "add-things")
 	RemoveThings = command[*v1.RemoveThings, *v1.RemoveThingsReply]("targeting", "remove-things")
 	CheckTargets = command[*v1.CheckTargets, *v1.CheckTargetsReply]("targeting", "check-targets")
+
+	UpdateThing         = command[*v1.UpdateThing, *v1.UpdateThingReply]("targeting", "update-thing")
+	UpdateGroup         = command[*v1.UpdateGroup, *v1.UpdateGroupReply]("targeting", "update-group")
+	DeleteGroup         = command[*v1.DeleteGroup, *v1.DeleteGroupReply]("targeting", "delete-group")
+	ChangeGroupsOfThing = command[*v1.ChangeGroupsOfThing, *v1.ChangeGroupsOfThingReply]("targeting", "change-groups-of-thing")
+	CreateThingType     = command[*v1.CreateThingType, *v1.CreateThingTypeReply]("targeting", "create-thing-type")
+	DeprecateThingType  = command[*v1.DeprecateThingType, *v1.DeprecateThingTypeReply]("targeting", "deprecate-thing-type")
+	DeleteThingType     = command[*v1.DeleteThingType, *v1.DeleteThingTypeReply]("targeting", "delete-thing-type")
+	TagRegistry         = command[*v1.TagResource, *v1.TagResourceReply]("targeting", "tag")
+	UntagRegistry       = command[*v1.UntagResource, *v1.UntagResourceReply]("targeting", "untag")
 )
 
 // Commands and questions of the execution service, each answered by the thing's home.
 var (
 	CancelExecution   = thingCommand("cancel", (*v1.CancelExecution).GetThing, (*v1.CancelExecutionReply)(nil))
+	DeleteExecution   = thingCommand("delete", (*v1.DeleteExecution).GetThing, (*v1.DeleteExecutionReply)(nil))
+	GetThingHolding   = thingCommand("holding", (*v1.GetThingHolding).GetThing, (*v1.GetThingHoldingReply)(nil))
 	DescribeExecution = thingCommand("describe", (*v1.DescribeExecution).GetThing, (*v1.DescribeExecutionReply)(nil))
 	GetPending        = thingCommand("get-pending", (*v1.GetPending).GetThing, (*v1.GetPendingReply)(nil))
 	StartNext         = thingCommand("start-next", (*v1.StartNext).GetThing, (*v1.StartNextReply)(nil))
@@ -70,6 +94,17 @@ var (
 	ListGroups             = query[*v1.ListGroups, *v1.ListGroupsReply]("fleet", "list-groups")
 	DescribeGroup          = query[*v1.DescribeGroup, *v1.DescribeGroupReply]("fleet", "describe-group")
 	ListThingsInGroup      = query[*v1.ListThingsInGroup, *v1.ListThingsInGroupReply]("fleet", "list-things-in-group")
+
+	ListTemplates               = query[*v1.ListTemplates, *v1.ListTemplatesReply]("jobs", "list-templates")
+	DescribeTemplate            = query[*v1.DescribeTemplate, *v1.DescribeTemplateReply]("jobs", "describe-template")
+	ListManagedTemplates        = query[*v1.ListManagedTemplates, *v1.ListManagedTemplatesReply]("jobs", "list-managed-templates")
+	DescribeManagedTemplate     = query[*v1.DescribeManagedTemplate, *v1.DescribeManagedTemplateReply]("jobs", "describe-managed-template")
+	ListJobTags                 = query[*v1.ListTags, *v1.ListTagsReply]("jobs", "list-tags")
+	DescribeEventConfigurations = query[*v1.DescribeEventConfigurations, *v1.DescribeEventConfigurationsReply]("jobs", "describe-events")
+	ListThingTypes              = query[*v1.ListThingTypes, *v1.ListThingTypesReply]("fleet", "list-thing-types")
+	DescribeThingType           = query[*v1.DescribeThingType, *v1.DescribeThingTypeReply]("fleet", "describe-thing-type")
+	ListRegistryTags            = query[*v1.ListTags, *v1.ListTagsReply]("fleet", "list-tags")
+
 	ReadEvents             = query[*v1.ReadEvents, *v1.ReadEventsReply]("events", "read")
 )
 

@@ -80,8 +80,13 @@ type Step struct {
 	Log    id.Log
 	Number uint64
 
+	// Current says that the state has taken in all that was durable in the logs that this core reads when the step was
+	// prepared. Due alone is called with it, after it has asked for it. (design §7)
+	Current bool
+
 	core    Core
-	first   int // entries that stood in the commit before this call
+	current bool // NeedCurrent was called
+	first   int  // entries that stood in the commit before this call
 	entries []*v1.Entry
 	bytes   int
 }
@@ -90,6 +95,13 @@ type Step struct {
 func NewStep(c Core, tx kv.Tx, log id.Log, number uint64, entries int, now int64) *Step {
 	return &Step{Tx: tx, Now: now, Log: log, Number: number, core: c, first: entries}
 }
+
+// NeedCurrent asks, in Due, for another call of Due with Current set: the host reads the ends of all upstream logs and
+// everything up to there first. Until it can, what asked for it waits.
+func (s *Step) NeedCurrent() { s.current = true }
+
+// NeedsCurrent says whether NeedCurrent was called.
+func (s *Step) NeedsCurrent() bool { return s.current }
 
 // Emit makes an event stand, and folds it. A nil reason is none beyond the cause.
 func (s *Step) Emit(event *v1.Event, reason *v1.Reason) {

@@ -27,17 +27,27 @@ const checkedAtOnce = 500
 // CreateJob fills in which targets are unknown, as of a commit of log.targeting. Whatever the caller put there is
 // thrown away. Of several questions the earliest commit counts: a target known then is known at the later ones too
 // unless it was deleted in between, and then its selection finds nothing.
-func (in *Intake) CreateJob(ctx context.Context, c *v1.CreateJob) error {
-	c.Checked = nil
-	if !wellFormed(c.GetTargets()) {
-		return nil
+func (in *Intake) CreateJob(ctx context.Context, c *v1.CreateJob) (err error) {
+	c.Checked, err = in.check(ctx, c.GetTargets())
+	return err
+}
+
+// AssociateTargets does the same.
+func (in *Intake) AssociateTargets(ctx context.Context, c *v1.AssociateTargets) (err error) {
+	c.Checked, err = in.check(ctx, c.GetTargets())
+	return err
+}
+
+func (in *Intake) check(ctx context.Context, targets []*v1.Target) (*v1.TargetsChecked, error) {
+	if !wellFormed(targets) {
+		return nil, nil
 	}
 	checked := &v1.TargetsChecked{}
-	for rest := c.GetTargets(); len(rest) > 0; {
+	for rest := targets; len(rest) > 0; {
 		n := min(len(rest), checkedAtOnce)
 		reply, err := bus.CheckTargets.Call(ctx, in.client, &v1.CheckTargets{Targets: rest[:n]})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		checked.Unknown = append(checked.Unknown, reply.GetUnknown()...)
 		if checked.AsOf == 0 || reply.GetAsOf() < checked.AsOf {
@@ -45,8 +55,7 @@ func (in *Intake) CreateJob(ctx context.Context, c *v1.CreateJob) error {
 		}
 		rest = rest[n:]
 	}
-	c.Checked = checked
-	return nil
+	return checked, nil
 }
 
 func wellFormed(targets []*v1.Target) bool {

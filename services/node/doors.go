@@ -86,6 +86,8 @@ func (d *doors) open() (err error) {
 		err = d.serveJob()
 	case v1.Service_SERVICE_TARGETING:
 		err = d.serveTargeting()
+	case v1.Service_SERVICE_ROLLOUT:
+		err = d.serveRollout()
 	case v1.Service_SERVICE_EXECUTION:
 		err = errors.Join(d.serveHome(uint32(name.Home)), d.front.Open())
 	}
@@ -131,8 +133,25 @@ func (d *doors) serveJob() error {
 			}
 			return ask[*v1.CreateJob, *v1.CreateJobReply](d)(ctx, r, c)
 		}),
+		bus.Serve(d.server, bus.AssociateTargets, func(ctx context.Context, r bus.Request, c *v1.AssociateTargets) (*v1.AssociateTargetsReply, error) {
+			if err := in.AssociateTargets(ctx, c); err != nil {
+				return nil, d.unlessGone(err)
+			}
+			return ask[*v1.AssociateTargets, *v1.AssociateTargetsReply](d)(ctx, r, c)
+		}),
 		bus.Serve(d.server, bus.CancelJob, ask[*v1.CancelJob, *v1.CancelJobReply](d)),
+		bus.Serve(d.server, bus.UpdateJob, ask[*v1.UpdateJob, *v1.UpdateJobReply](d)),
+		bus.Serve(d.server, bus.DeleteJob, ask[*v1.DeleteJob, *v1.DeleteJobReply](d)),
+		bus.Serve(d.server, bus.CreateTemplate, ask[*v1.CreateTemplate, *v1.CreateTemplateReply](d)),
+		bus.Serve(d.server, bus.DeleteTemplate, ask[*v1.DeleteTemplate, *v1.DeleteTemplateReply](d)),
+		bus.Serve(d.server, bus.TagJobs, ask[*v1.TagResource, *v1.TagResourceReply](d)),
+		bus.Serve(d.server, bus.UntagJobs, ask[*v1.UntagResource, *v1.UntagResourceReply](d)),
+		bus.Serve(d.server, bus.ConfigureEvents, ask[*v1.ConfigureEvents, *v1.ConfigureEventsReply](d)),
 	)
+}
+
+func (d *doors) serveRollout() error {
+	return bus.Serve(d.server, bus.GetHolding, ask[*v1.GetHolding, *v1.GetHoldingReply](d))
 }
 
 func (d *doors) serveTargeting() error {
@@ -143,12 +162,23 @@ func (d *doors) serveTargeting() error {
 		bus.Serve(d.server, bus.AddThings, ask[*v1.AddThings, *v1.AddThingsReply](d)),
 		bus.Serve(d.server, bus.RemoveThings, ask[*v1.RemoveThings, *v1.RemoveThingsReply](d)),
 		bus.Serve(d.server, bus.CheckTargets, ask[*v1.CheckTargets, *v1.CheckTargetsReply](d)),
+		bus.Serve(d.server, bus.UpdateThing, ask[*v1.UpdateThing, *v1.UpdateThingReply](d)),
+		bus.Serve(d.server, bus.UpdateGroup, ask[*v1.UpdateGroup, *v1.UpdateGroupReply](d)),
+		bus.Serve(d.server, bus.DeleteGroup, ask[*v1.DeleteGroup, *v1.DeleteGroupReply](d)),
+		bus.Serve(d.server, bus.ChangeGroupsOfThing, ask[*v1.ChangeGroupsOfThing, *v1.ChangeGroupsOfThingReply](d)),
+		bus.Serve(d.server, bus.CreateThingType, ask[*v1.CreateThingType, *v1.CreateThingTypeReply](d)),
+		bus.Serve(d.server, bus.DeprecateThingType, ask[*v1.DeprecateThingType, *v1.DeprecateThingTypeReply](d)),
+		bus.Serve(d.server, bus.DeleteThingType, ask[*v1.DeleteThingType, *v1.DeleteThingTypeReply](d)),
+		bus.Serve(d.server, bus.TagRegistry, ask[*v1.TagResource, *v1.TagResourceReply](d)),
+		bus.Serve(d.server, bus.UntagRegistry, ask[*v1.UntagResource, *v1.UntagResourceReply](d)),
 	)
 }
 
 func (d *doors) serveHome(home uint32) error {
 	return errors.Join(
 		bus.ServeHome(d.server, bus.CancelExecution, home, ask[*v1.CancelExecution, *v1.CancelExecutionReply](d)),
+		bus.ServeHome(d.server, bus.DeleteExecution, home, ask[*v1.DeleteExecution, *v1.DeleteExecutionReply](d)),
+		bus.ServeHome(d.server, bus.GetThingHolding, home, ask[*v1.GetThingHolding, *v1.GetThingHoldingReply](d)),
 		bus.ServeHome(d.server, bus.DescribeExecution, home, ask[*v1.DescribeExecution, *v1.DescribeExecutionReply](d)),
 		bus.ServeHome(d.server, bus.GetPending, home, ask[*v1.GetPending, *v1.GetPendingReply](d)),
 		bus.ServeHome(d.server, bus.StartNext, home, ask[*v1.StartNext, *v1.StartNextReply](d)),
@@ -167,7 +197,7 @@ func (d *doors) unlessGone(err error) error {
 // isQuery tells the questions that an owner answers from its state from the commands that it decides.
 func isQuery(m proto.Message) bool {
 	switch m.(type) {
-	case *v1.CheckTargets, *v1.GetPending, *v1.DescribeExecution:
+	case *v1.CheckTargets, *v1.GetPending, *v1.DescribeExecution, *v1.GetHolding, *v1.GetThingHolding:
 		return true
 	}
 	return false

@@ -36,9 +36,19 @@ type CreateJob struct {
 	Rollout     *RolloutConfig `protobuf:"bytes,6,opt,name=rollout,proto3" json:"rollout,omitempty"`
 	Timeout     *TimeoutConfig `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Filled in by intake, never by the caller.
-	Checked       *TargetsChecked `protobuf:"bytes,8,opt,name=checked,proto3" json:"checked,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Checked      *TargetsChecked     `protobuf:"bytes,8,opt,name=checked,proto3" json:"checked,omitempty"`
+	Abort        *AbortConfig        `protobuf:"bytes,9,opt,name=abort,proto3" json:"abort,omitempty"`
+	Retry        *RetryConfig        `protobuf:"bytes,10,opt,name=retry,proto3" json:"retry,omitempty"`
+	Scheduling   *SchedulingConfig   `protobuf:"bytes,11,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	PresignedUrl *PresignedUrlConfig `protobuf:"bytes,12,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	Tags         []*Tag              `protobuf:"bytes,13,rep,name=tags,proto3" json:"tags,omitempty"`
+	NamespaceId  string              `protobuf:"bytes,14,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
+	// A template, own or managed, by ARN or by id. Fields of this command win over the template's. (specification 2.4)
+	JobTemplate                string       `protobuf:"bytes,15,opt,name=job_template,json=jobTemplate,proto3" json:"job_template,omitempty"`
+	DocumentParameters         []*Parameter `protobuf:"bytes,16,rep,name=document_parameters,json=documentParameters,proto3" json:"document_parameters,omitempty"`
+	DestinationPackageVersions []string     `protobuf:"bytes,17,rep,name=destination_package_versions,json=destinationPackageVersions,proto3" json:"destination_package_versions,omitempty"`
+	unknownFields              protoimpl.UnknownFields
+	sizeCache                  protoimpl.SizeCache
 }
 
 func (x *CreateJob) Reset() {
@@ -123,6 +133,69 @@ func (x *CreateJob) GetTimeout() *TimeoutConfig {
 func (x *CreateJob) GetChecked() *TargetsChecked {
 	if x != nil {
 		return x.Checked
+	}
+	return nil
+}
+
+func (x *CreateJob) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *CreateJob) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *CreateJob) GetScheduling() *SchedulingConfig {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *CreateJob) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *CreateJob) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *CreateJob) GetNamespaceId() string {
+	if x != nil {
+		return x.NamespaceId
+	}
+	return ""
+}
+
+func (x *CreateJob) GetJobTemplate() string {
+	if x != nil {
+		return x.JobTemplate
+	}
+	return ""
+}
+
+func (x *CreateJob) GetDocumentParameters() []*Parameter {
+	if x != nil {
+		return x.DocumentParameters
+	}
+	return nil
+}
+
+func (x *CreateJob) GetDestinationPackageVersions() []string {
+	if x != nil {
+		return x.DestinationPackageVersions
 	}
 	return nil
 }
@@ -347,6 +420,1214 @@ func (x *CancelJobReply) GetPosition() *Position {
 	return nil
 }
 
+// UpdateJob (job): specification 2.6. What is present takes the place of what was there, as a whole.
+type UpdateJob struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	JobId        string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Description  *string                `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	PresignedUrl *PresignedUrlConfig    `protobuf:"bytes,3,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	Rollout      *RolloutConfig         `protobuf:"bytes,4,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Abort        *AbortConfig           `protobuf:"bytes,5,opt,name=abort,proto3" json:"abort,omitempty"`
+	Timeout      *TimeoutConfig         `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Only to 0 retries.
+	Retry         *RetryConfig `protobuf:"bytes,7,opt,name=retry,proto3" json:"retry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateJob) Reset() {
+	*x = UpdateJob{}
+	mi := &file_drover_v1_command_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateJob) ProtoMessage() {}
+
+func (x *UpdateJob) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateJob.ProtoReflect.Descriptor instead.
+func (*UpdateJob) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpdateJob) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *UpdateJob) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+func (x *UpdateJob) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *UpdateJob) GetRollout() *RolloutConfig {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *UpdateJob) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *UpdateJob) GetTimeout() *TimeoutConfig {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *UpdateJob) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+type UpdateJobReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateJobReply) Reset() {
+	*x = UpdateJobReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateJobReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateJobReply) ProtoMessage() {}
+
+func (x *UpdateJobReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateJobReply.ProtoReflect.Descriptor instead.
+func (*UpdateJobReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UpdateJobReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// AssociateTargets (job): more targets for a continuous job in progress.
+type AssociateTargets struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	JobId   string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Targets []*Target              `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
+	Comment string                 `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Filled in by intake, never by the caller.
+	Checked       *TargetsChecked `protobuf:"bytes,4,opt,name=checked,proto3" json:"checked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssociateTargets) Reset() {
+	*x = AssociateTargets{}
+	mi := &file_drover_v1_command_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssociateTargets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssociateTargets) ProtoMessage() {}
+
+func (x *AssociateTargets) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssociateTargets.ProtoReflect.Descriptor instead.
+func (*AssociateTargets) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AssociateTargets) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *AssociateTargets) GetTargets() []*Target {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *AssociateTargets) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *AssociateTargets) GetChecked() *TargetsChecked {
+	if x != nil {
+		return x.Checked
+	}
+	return nil
+}
+
+type AssociateTargetsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssociateTargetsReply) Reset() {
+	*x = AssociateTargetsReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssociateTargetsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssociateTargetsReply) ProtoMessage() {}
+
+func (x *AssociateTargetsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssociateTargetsReply.ProtoReflect.Descriptor instead.
+func (*AssociateTargetsReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AssociateTargetsReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// DeleteJob (job): specification 4.6.
+type DeleteJob struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteJob) Reset() {
+	*x = DeleteJob{}
+	mi := &file_drover_v1_command_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteJob) ProtoMessage() {}
+
+func (x *DeleteJob) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteJob.ProtoReflect.Descriptor instead.
+func (*DeleteJob) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DeleteJob) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *DeleteJob) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type DeleteJobReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteJobReply) Reset() {
+	*x = DeleteJobReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteJobReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteJobReply) ProtoMessage() {}
+
+func (x *DeleteJobReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteJobReply.ProtoReflect.Descriptor instead.
+func (*DeleteJobReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeleteJobReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// CreateTemplate (job): specification 2.8. One of document and job_id.
+type CreateTemplate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// template.template_id and template.description are required. With job_id, what is set here wins over the job's.
+	Template *JobTemplate `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	// Copy document and settings of this job (id or ARN).
+	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Tags          []*Tag `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTemplate) Reset() {
+	*x = CreateTemplate{}
+	mi := &file_drover_v1_command_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTemplate) ProtoMessage() {}
+
+func (x *CreateTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTemplate.ProtoReflect.Descriptor instead.
+func (*CreateTemplate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CreateTemplate) GetTemplate() *JobTemplate {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *CreateTemplate) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *CreateTemplate) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type CreateTemplateReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTemplateReply) Reset() {
+	*x = CreateTemplateReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTemplateReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTemplateReply) ProtoMessage() {}
+
+func (x *CreateTemplateReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTemplateReply.ProtoReflect.Descriptor instead.
+func (*CreateTemplateReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CreateTemplateReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// DeleteTemplate (job).
+type DeleteTemplate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TemplateId    string                 `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTemplate) Reset() {
+	*x = DeleteTemplate{}
+	mi := &file_drover_v1_command_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTemplate) ProtoMessage() {}
+
+func (x *DeleteTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTemplate.ProtoReflect.Descriptor instead.
+func (*DeleteTemplate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DeleteTemplate) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+type DeleteTemplateReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteTemplateReply) Reset() {
+	*x = DeleteTemplateReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteTemplateReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteTemplateReply) ProtoMessage() {}
+
+func (x *DeleteTemplateReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteTemplateReply.ProtoReflect.Descriptor instead.
+func (*DeleteTemplateReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DeleteTemplateReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// TagResource (job for jobs and templates, targeting for groups and thing types).
+type TagResource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An ARN, or "job/ID", "template/ID", "group/NAME", "thing-type/NAME".
+	Resource      string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Tags          []*Tag `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TagResource) Reset() {
+	*x = TagResource{}
+	mi := &file_drover_v1_command_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TagResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TagResource) ProtoMessage() {}
+
+func (x *TagResource) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TagResource.ProtoReflect.Descriptor instead.
+func (*TagResource) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TagResource) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *TagResource) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type TagResourceReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TagResourceReply) Reset() {
+	*x = TagResourceReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TagResourceReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TagResourceReply) ProtoMessage() {}
+
+func (x *TagResourceReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TagResourceReply.ProtoReflect.Descriptor instead.
+func (*TagResourceReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TagResourceReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// UntagResource: the same. Keys that are not there are passed over.
+type UntagResource struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resource      string                 `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Keys          []string               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UntagResource) Reset() {
+	*x = UntagResource{}
+	mi := &file_drover_v1_command_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UntagResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UntagResource) ProtoMessage() {}
+
+func (x *UntagResource) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UntagResource.ProtoReflect.Descriptor instead.
+func (*UntagResource) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *UntagResource) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *UntagResource) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type UntagResourceReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UntagResourceReply) Reset() {
+	*x = UntagResourceReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UntagResourceReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UntagResourceReply) ProtoMessage() {}
+
+func (x *UntagResourceReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UntagResourceReply.ProtoReflect.Descriptor instead.
+func (*UntagResourceReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *UntagResourceReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// ConfigureEvents (job): the categories that are named change, the others stay (specification 2.10).
+type ConfigureEvents struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Configurations []*EventConfiguration  `protobuf:"bytes,1,rep,name=configurations,proto3" json:"configurations,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ConfigureEvents) Reset() {
+	*x = ConfigureEvents{}
+	mi := &file_drover_v1_command_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureEvents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureEvents) ProtoMessage() {}
+
+func (x *ConfigureEvents) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureEvents.ProtoReflect.Descriptor instead.
+func (*ConfigureEvents) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ConfigureEvents) GetConfigurations() []*EventConfiguration {
+	if x != nil {
+		return x.Configurations
+	}
+	return nil
+}
+
+type ConfigureEventsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureEventsReply) Reset() {
+	*x = ConfigureEventsReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureEventsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureEventsReply) ProtoMessage() {}
+
+func (x *ConfigureEventsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureEventsReply.ProtoReflect.Descriptor instead.
+func (*ConfigureEventsReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ConfigureEventsReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// GetHolding (rollout, a question to the owner): what a job waits for now, and until when.
+type GetHolding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	JobId string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// The job's number; 0 is the latest job of that id.
+	Job uint64 `protobuf:"varint,2,opt,name=job,proto3" json:"job,omitempty"`
+	// How this thing stands in the job; empty is the job alone.
+	Thing         string `protobuf:"bytes,3,opt,name=thing,proto3" json:"thing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHolding) Reset() {
+	*x = GetHolding{}
+	mi := &file_drover_v1_command_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHolding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHolding) ProtoMessage() {}
+
+func (x *GetHolding) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHolding.ProtoReflect.Descriptor instead.
+func (*GetHolding) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetHolding) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *GetHolding) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *GetHolding) GetThing() string {
+	if x != nil {
+		return x.Thing
+	}
+	return ""
+}
+
+type GetHoldingReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the job waits for, the most binding first.
+	Holdings []*Holding `protobuf:"bytes,1,rep,name=holdings,proto3" json:"holdings,omitempty"`
+	Waiting  uint64     `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Released uint64     `protobuf:"varint,3,opt,name=released,proto3" json:"released,omitempty"`
+	// The pace now, things a minute; 0 is none.
+	PerMinute uint64 `protobuf:"varint,4,opt,name=per_minute,json=perMinute,proto3" json:"per_minute,omitempty"`
+	// Of the thing: it waits here, with so many before it; -1 is not found among the next 100,000.
+	ThingWaits    bool  `protobuf:"varint,5,opt,name=thing_waits,json=thingWaits,proto3" json:"thing_waits,omitempty"`
+	BeforeIt      int64 `protobuf:"varint,6,opt,name=before_it,json=beforeIt,proto3" json:"before_it,omitempty"`
+	AtMs          int64 `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHoldingReply) Reset() {
+	*x = GetHoldingReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHoldingReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHoldingReply) ProtoMessage() {}
+
+func (x *GetHoldingReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHoldingReply.ProtoReflect.Descriptor instead.
+func (*GetHoldingReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetHoldingReply) GetHoldings() []*Holding {
+	if x != nil {
+		return x.Holdings
+	}
+	return nil
+}
+
+func (x *GetHoldingReply) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *GetHoldingReply) GetReleased() uint64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *GetHoldingReply) GetPerMinute() uint64 {
+	if x != nil {
+		return x.PerMinute
+	}
+	return 0
+}
+
+func (x *GetHoldingReply) GetThingWaits() bool {
+	if x != nil {
+		return x.ThingWaits
+	}
+	return false
+}
+
+func (x *GetHoldingReply) GetBeforeIt() int64 {
+	if x != nil {
+		return x.BeforeIt
+	}
+	return 0
+}
+
+func (x *GetHoldingReply) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+// Holding is why something waits, and until when in ms since the epoch; 0 is not known.
+type Holding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        *Reason                `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	UntilMs       int64                  `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holding) Reset() {
+	*x = Holding{}
+	mi := &file_drover_v1_command_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holding) ProtoMessage() {}
+
+func (x *Holding) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holding.ProtoReflect.Descriptor instead.
+func (*Holding) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Holding) GetReason() *Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *Holding) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+// GetThingHolding (execution, a question to the owner): what a thing's executions wait for now.
+type GetThingHolding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Thing string                 `protobuf:"bytes,1,opt,name=thing,proto3" json:"thing,omitempty"`
+	// Empty is all that is pending.
+	JobId         string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetThingHolding) Reset() {
+	*x = GetThingHolding{}
+	mi := &file_drover_v1_command_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetThingHolding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetThingHolding) ProtoMessage() {}
+
+func (x *GetThingHolding) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetThingHolding.ProtoReflect.Descriptor instead.
+func (*GetThingHolding) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetThingHolding) GetThing() string {
+	if x != nil {
+		return x.Thing
+	}
+	return ""
+}
+
+func (x *GetThingHolding) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+type GetThingHoldingReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Executions    []*ThingHolding        `protobuf:"bytes,1,rep,name=executions,proto3" json:"executions,omitempty"`
+	AtMs          int64                  `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetThingHoldingReply) Reset() {
+	*x = GetThingHoldingReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetThingHoldingReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetThingHoldingReply) ProtoMessage() {}
+
+func (x *GetThingHoldingReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetThingHoldingReply.ProtoReflect.Descriptor instead.
+func (*GetThingHoldingReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetThingHoldingReply) GetExecutions() []*ThingHolding {
+	if x != nil {
+		return x.Executions
+	}
+	return nil
+}
+
+func (x *GetThingHoldingReply) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+// ThingHolding is one execution, or a retry that is due, and what it waits for.
+type ThingHolding struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Execution *Execution             `protobuf:"bytes,1,opt,name=execution,proto3" json:"execution,omitempty"`
+	// It is not shown to the device now.
+	Hidden        bool       `protobuf:"varint,2,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	Holdings      []*Holding `protobuf:"bytes,3,rep,name=holdings,proto3" json:"holdings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingHolding) Reset() {
+	*x = ThingHolding{}
+	mi := &file_drover_v1_command_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingHolding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingHolding) ProtoMessage() {}
+
+func (x *ThingHolding) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingHolding.ProtoReflect.Descriptor instead.
+func (*ThingHolding) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ThingHolding) GetExecution() *Execution {
+	if x != nil {
+		return x.Execution
+	}
+	return nil
+}
+
+func (x *ThingHolding) GetHidden() bool {
+	if x != nil {
+		return x.Hidden
+	}
+	return false
+}
+
+func (x *ThingHolding) GetHoldings() []*Holding {
+	if x != nil {
+		return x.Holdings
+	}
+	return nil
+}
+
 // CreateThings (targeting): at most 1,000 things, 32 KiB of names and attributes. All or none.
 // A thing that exists with the same settings is left as it is.
 type CreateThings struct {
@@ -358,7 +1639,7 @@ type CreateThings struct {
 
 func (x *CreateThings) Reset() {
 	*x = CreateThings{}
-	mi := &file_drover_v1_command_proto_msgTypes[5]
+	mi := &file_drover_v1_command_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +1651,7 @@ func (x *CreateThings) String() string {
 func (*CreateThings) ProtoMessage() {}
 
 func (x *CreateThings) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[5]
+	mi := &file_drover_v1_command_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +1664,7 @@ func (x *CreateThings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateThings.ProtoReflect.Descriptor instead.
 func (*CreateThings) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateThings) GetThings() []*NewThing {
@@ -404,7 +1685,7 @@ type NewThing struct {
 
 func (x *NewThing) Reset() {
 	*x = NewThing{}
-	mi := &file_drover_v1_command_proto_msgTypes[6]
+	mi := &file_drover_v1_command_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +1697,7 @@ func (x *NewThing) String() string {
 func (*NewThing) ProtoMessage() {}
 
 func (x *NewThing) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[6]
+	mi := &file_drover_v1_command_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +1710,7 @@ func (x *NewThing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewThing.ProtoReflect.Descriptor instead.
 func (*NewThing) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NewThing) GetName() string {
@@ -464,7 +1745,7 @@ type CreateThingsReply struct {
 
 func (x *CreateThingsReply) Reset() {
 	*x = CreateThingsReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[7]
+	mi := &file_drover_v1_command_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +1757,7 @@ func (x *CreateThingsReply) String() string {
 func (*CreateThingsReply) ProtoMessage() {}
 
 func (x *CreateThingsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[7]
+	mi := &file_drover_v1_command_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +1770,7 @@ func (x *CreateThingsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateThingsReply.ProtoReflect.Descriptor instead.
 func (*CreateThingsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateThingsReply) GetPosition() *Position {
@@ -513,17 +1794,824 @@ func (x *CreateThingsReply) GetExisting() uint32 {
 	return 0
 }
 
-// DeleteThing (targeting). Deleting a thing that is not there succeeds (specification 2.10).
-type DeleteThing struct {
+// UpdateThing (targeting): specification 2.10.
+type UpdateThing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Absent: as it is. Empty is refused: say remove_thing_type.
+	ThingType       *string `protobuf:"bytes,2,opt,name=thing_type,json=thingType,proto3,oneof" json:"thing_type,omitempty"`
+	RemoveThingType bool    `protobuf:"varint,3,opt,name=remove_thing_type,json=removeThingType,proto3" json:"remove_thing_type,omitempty"`
+	// With merge, attributes are added to those that are there, and one with an empty value is deleted; without, they
+	// take the place of all. Attributes that are not given (change_attributes false) stay.
+	ChangeAttributes bool         `protobuf:"varint,4,opt,name=change_attributes,json=changeAttributes,proto3" json:"change_attributes,omitempty"`
+	Merge            bool         `protobuf:"varint,5,opt,name=merge,proto3" json:"merge,omitempty"`
+	Attributes       []*Attribute `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	// 0 is none.
+	ExpectedVersion uint64 `protobuf:"varint,7,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *UpdateThing) Reset() {
+	*x = UpdateThing{}
+	mi := &file_drover_v1_command_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateThing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateThing) ProtoMessage() {}
+
+func (x *UpdateThing) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateThing.ProtoReflect.Descriptor instead.
+func (*UpdateThing) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *UpdateThing) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateThing) GetThingType() string {
+	if x != nil && x.ThingType != nil {
+		return *x.ThingType
+	}
+	return ""
+}
+
+func (x *UpdateThing) GetRemoveThingType() bool {
+	if x != nil {
+		return x.RemoveThingType
+	}
+	return false
+}
+
+func (x *UpdateThing) GetChangeAttributes() bool {
+	if x != nil {
+		return x.ChangeAttributes
+	}
+	return false
+}
+
+func (x *UpdateThing) GetMerge() bool {
+	if x != nil {
+		return x.Merge
+	}
+	return false
+}
+
+func (x *UpdateThing) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *UpdateThing) GetExpectedVersion() uint64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
+type UpdateThingReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *UpdateThingReply) Reset() {
+	*x = UpdateThingReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateThingReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateThingReply) ProtoMessage() {}
+
+func (x *UpdateThingReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateThingReply.ProtoReflect.Descriptor instead.
+func (*UpdateThingReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *UpdateThingReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *UpdateThingReply) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// UpdateGroup (targeting): specification 2.10.
+type UpdateGroup struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Group            string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Description      *string                `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	ChangeAttributes bool                   `protobuf:"varint,3,opt,name=change_attributes,json=changeAttributes,proto3" json:"change_attributes,omitempty"`
+	Merge            bool                   `protobuf:"varint,4,opt,name=merge,proto3" json:"merge,omitempty"`
+	Attributes       []*Attribute           `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	ExpectedVersion  uint64                 `protobuf:"varint,6,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *UpdateGroup) Reset() {
+	*x = UpdateGroup{}
+	mi := &file_drover_v1_command_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateGroup) ProtoMessage() {}
+
+func (x *UpdateGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateGroup.ProtoReflect.Descriptor instead.
+func (*UpdateGroup) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *UpdateGroup) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *UpdateGroup) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+func (x *UpdateGroup) GetChangeAttributes() bool {
+	if x != nil {
+		return x.ChangeAttributes
+	}
+	return false
+}
+
+func (x *UpdateGroup) GetMerge() bool {
+	if x != nil {
+		return x.Merge
+	}
+	return false
+}
+
+func (x *UpdateGroup) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *UpdateGroup) GetExpectedVersion() uint64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
+type UpdateGroupReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateGroupReply) Reset() {
+	*x = UpdateGroupReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateGroupReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateGroupReply) ProtoMessage() {}
+
+func (x *UpdateGroupReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateGroupReply.ProtoReflect.Descriptor instead.
+func (*UpdateGroupReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *UpdateGroupReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *UpdateGroupReply) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// DeleteGroup (targeting). A group with child groups is refused, one with members is not (specification 2.10). Deleting
+// a group that is not there succeeds.
+type DeleteGroup struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Group           string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	ExpectedVersion uint64                 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DeleteGroup) Reset() {
+	*x = DeleteGroup{}
+	mi := &file_drover_v1_command_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroup) ProtoMessage() {}
+
+func (x *DeleteGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroup.ProtoReflect.Descriptor instead.
+func (*DeleteGroup) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DeleteGroup) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *DeleteGroup) GetExpectedVersion() uint64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
+}
+
+type DeleteGroupReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Existed       bool                   `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroupReply) Reset() {
+	*x = DeleteGroupReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroupReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroupReply) ProtoMessage() {}
+
+func (x *DeleteGroupReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroupReply.ProtoReflect.Descriptor instead.
+func (*DeleteGroupReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DeleteGroupReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *DeleteGroupReply) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+// ChangeGroupsOfThing (targeting): specification 2.10, UpdateThingGroupsForThing. All or none.
+type ChangeGroupsOfThing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Thing         string                 `protobuf:"bytes,1,opt,name=thing,proto3" json:"thing,omitempty"`
+	Add           []string               `protobuf:"bytes,2,rep,name=add,proto3" json:"add,omitempty"`
+	Remove        []string               `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeGroupsOfThing) Reset() {
+	*x = ChangeGroupsOfThing{}
+	mi := &file_drover_v1_command_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeGroupsOfThing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeGroupsOfThing) ProtoMessage() {}
+
+func (x *ChangeGroupsOfThing) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeGroupsOfThing.ProtoReflect.Descriptor instead.
+func (*ChangeGroupsOfThing) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ChangeGroupsOfThing) GetThing() string {
+	if x != nil {
+		return x.Thing
+	}
+	return ""
+}
+
+func (x *ChangeGroupsOfThing) GetAdd() []string {
+	if x != nil {
+		return x.Add
+	}
+	return nil
+}
+
+func (x *ChangeGroupsOfThing) GetRemove() []string {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+type ChangeGroupsOfThingReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeGroupsOfThingReply) Reset() {
+	*x = ChangeGroupsOfThingReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeGroupsOfThingReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeGroupsOfThingReply) ProtoMessage() {}
+
+func (x *ChangeGroupsOfThingReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeGroupsOfThingReply.ProtoReflect.Descriptor instead.
+func (*ChangeGroupsOfThingReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ChangeGroupsOfThingReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// CreateThingType (targeting). An identical repeat succeeds.
+type CreateThingType struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	ThingType   string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// At most 3.
+	SearchableAttributes []string `protobuf:"bytes,3,rep,name=searchable_attributes,json=searchableAttributes,proto3" json:"searchable_attributes,omitempty"`
+	Tags                 []*Tag   `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *CreateThingType) Reset() {
+	*x = CreateThingType{}
+	mi := &file_drover_v1_command_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateThingType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateThingType) ProtoMessage() {}
+
+func (x *CreateThingType) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateThingType.ProtoReflect.Descriptor instead.
+func (*CreateThingType) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *CreateThingType) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *CreateThingType) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *CreateThingType) GetSearchableAttributes() []string {
+	if x != nil {
+		return x.SearchableAttributes
+	}
+	return nil
+}
+
+func (x *CreateThingType) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type CreateThingTypeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Existed       bool                   `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateThingTypeReply) Reset() {
+	*x = CreateThingTypeReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateThingTypeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateThingTypeReply) ProtoMessage() {}
+
+func (x *CreateThingTypeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateThingTypeReply.ProtoReflect.Descriptor instead.
+func (*CreateThingTypeReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *CreateThingTypeReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *CreateThingTypeReply) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+// DeprecateThingType (targeting), or its undoing.
+type DeprecateThingType struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ThingType     string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	Undo          bool                   `protobuf:"varint,2,opt,name=undo,proto3" json:"undo,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeprecateThingType) Reset() {
+	*x = DeprecateThingType{}
+	mi := &file_drover_v1_command_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeprecateThingType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeprecateThingType) ProtoMessage() {}
+
+func (x *DeprecateThingType) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeprecateThingType.ProtoReflect.Descriptor instead.
+func (*DeprecateThingType) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DeprecateThingType) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *DeprecateThingType) GetUndo() bool {
+	if x != nil {
+		return x.Undo
+	}
+	return false
+}
+
+type DeprecateThingTypeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeprecateThingTypeReply) Reset() {
+	*x = DeprecateThingTypeReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeprecateThingTypeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeprecateThingTypeReply) ProtoMessage() {}
+
+func (x *DeprecateThingTypeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeprecateThingTypeReply.ProtoReflect.Descriptor instead.
+func (*DeprecateThingTypeReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *DeprecateThingTypeReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// DeleteThingType (targeting): only once it was deprecated 5 minutes ago (AWS's rule, a setting) and no thing has it.
+type DeleteThingType struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ThingType     string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteThingType) Reset() {
+	*x = DeleteThingType{}
+	mi := &file_drover_v1_command_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteThingType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteThingType) ProtoMessage() {}
+
+func (x *DeleteThingType) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteThingType.ProtoReflect.Descriptor instead.
+func (*DeleteThingType) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *DeleteThingType) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+type DeleteThingTypeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteThingTypeReply) Reset() {
+	*x = DeleteThingTypeReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteThingTypeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteThingTypeReply) ProtoMessage() {}
+
+func (x *DeleteThingTypeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteThingTypeReply.ProtoReflect.Descriptor instead.
+func (*DeleteThingTypeReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *DeleteThingTypeReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// DeleteThing (targeting). Deleting a thing that is not there succeeds (specification 2.10).
+type DeleteThing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// 0 is none.
+	ExpectedVersion uint64 `protobuf:"varint,2,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
 func (x *DeleteThing) Reset() {
 	*x = DeleteThing{}
-	mi := &file_drover_v1_command_proto_msgTypes[8]
+	mi := &file_drover_v1_command_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +2623,7 @@ func (x *DeleteThing) String() string {
 func (*DeleteThing) ProtoMessage() {}
 
 func (x *DeleteThing) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[8]
+	mi := &file_drover_v1_command_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +2636,7 @@ func (x *DeleteThing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteThing.ProtoReflect.Descriptor instead.
 func (*DeleteThing) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{8}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeleteThing) GetName() string {
@@ -556,6 +2644,13 @@ func (x *DeleteThing) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *DeleteThing) GetExpectedVersion() uint64 {
+	if x != nil {
+		return x.ExpectedVersion
+	}
+	return 0
 }
 
 type DeleteThingReply struct {
@@ -568,7 +2663,7 @@ type DeleteThingReply struct {
 
 func (x *DeleteThingReply) Reset() {
 	*x = DeleteThingReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[9]
+	mi := &file_drover_v1_command_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +2675,7 @@ func (x *DeleteThingReply) String() string {
 func (*DeleteThingReply) ProtoMessage() {}
 
 func (x *DeleteThingReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[9]
+	mi := &file_drover_v1_command_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +2688,7 @@ func (x *DeleteThingReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteThingReply.ProtoReflect.Descriptor instead.
 func (*DeleteThingReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{9}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeleteThingReply) GetPosition() *Position {
@@ -616,13 +2711,15 @@ type CreateGroup struct {
 	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	Parent        string                 `protobuf:"bytes,2,opt,name=parent,proto3" json:"parent,omitempty"`
 	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Attributes    []*Attribute           `protobuf:"bytes,4,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	Tags          []*Tag                 `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateGroup) Reset() {
 	*x = CreateGroup{}
-	mi := &file_drover_v1_command_proto_msgTypes[10]
+	mi := &file_drover_v1_command_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +2731,7 @@ func (x *CreateGroup) String() string {
 func (*CreateGroup) ProtoMessage() {}
 
 func (x *CreateGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[10]
+	mi := &file_drover_v1_command_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +2744,7 @@ func (x *CreateGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroup.ProtoReflect.Descriptor instead.
 func (*CreateGroup) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{10}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CreateGroup) GetGroup() string {
@@ -671,6 +2768,20 @@ func (x *CreateGroup) GetDescription() string {
 	return ""
 }
 
+func (x *CreateGroup) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *CreateGroup) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 type CreateGroupReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
@@ -681,7 +2792,7 @@ type CreateGroupReply struct {
 
 func (x *CreateGroupReply) Reset() {
 	*x = CreateGroupReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[11]
+	mi := &file_drover_v1_command_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +2804,7 @@ func (x *CreateGroupReply) String() string {
 func (*CreateGroupReply) ProtoMessage() {}
 
 func (x *CreateGroupReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[11]
+	mi := &file_drover_v1_command_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +2817,7 @@ func (x *CreateGroupReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroupReply.ProtoReflect.Descriptor instead.
 func (*CreateGroupReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{11}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CreateGroupReply) GetPosition() *Position {
@@ -734,7 +2845,7 @@ type AddThings struct {
 
 func (x *AddThings) Reset() {
 	*x = AddThings{}
-	mi := &file_drover_v1_command_proto_msgTypes[12]
+	mi := &file_drover_v1_command_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +2857,7 @@ func (x *AddThings) String() string {
 func (*AddThings) ProtoMessage() {}
 
 func (x *AddThings) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[12]
+	mi := &file_drover_v1_command_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +2870,7 @@ func (x *AddThings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddThings.ProtoReflect.Descriptor instead.
 func (*AddThings) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{12}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AddThings) GetGroup() string {
@@ -786,7 +2897,7 @@ type AddThingsReply struct {
 
 func (x *AddThingsReply) Reset() {
 	*x = AddThingsReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[13]
+	mi := &file_drover_v1_command_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +2909,7 @@ func (x *AddThingsReply) String() string {
 func (*AddThingsReply) ProtoMessage() {}
 
 func (x *AddThingsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[13]
+	mi := &file_drover_v1_command_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +2922,7 @@ func (x *AddThingsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddThingsReply.ProtoReflect.Descriptor instead.
 func (*AddThingsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{13}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AddThingsReply) GetPosition() *Position {
@@ -839,7 +2950,7 @@ type RemoveThings struct {
 
 func (x *RemoveThings) Reset() {
 	*x = RemoveThings{}
-	mi := &file_drover_v1_command_proto_msgTypes[14]
+	mi := &file_drover_v1_command_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +2962,7 @@ func (x *RemoveThings) String() string {
 func (*RemoveThings) ProtoMessage() {}
 
 func (x *RemoveThings) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[14]
+	mi := &file_drover_v1_command_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +2975,7 @@ func (x *RemoveThings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveThings.ProtoReflect.Descriptor instead.
 func (*RemoveThings) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{14}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RemoveThings) GetGroup() string {
@@ -891,7 +3002,7 @@ type RemoveThingsReply struct {
 
 func (x *RemoveThingsReply) Reset() {
 	*x = RemoveThingsReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[15]
+	mi := &file_drover_v1_command_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +3014,7 @@ func (x *RemoveThingsReply) String() string {
 func (*RemoveThingsReply) ProtoMessage() {}
 
 func (x *RemoveThingsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[15]
+	mi := &file_drover_v1_command_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +3027,7 @@ func (x *RemoveThingsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveThingsReply.ProtoReflect.Descriptor instead.
 func (*RemoveThingsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{15}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RemoveThingsReply) GetPosition() *Position {
@@ -943,7 +3054,7 @@ type CheckTargets struct {
 
 func (x *CheckTargets) Reset() {
 	*x = CheckTargets{}
-	mi := &file_drover_v1_command_proto_msgTypes[16]
+	mi := &file_drover_v1_command_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +3066,7 @@ func (x *CheckTargets) String() string {
 func (*CheckTargets) ProtoMessage() {}
 
 func (x *CheckTargets) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[16]
+	mi := &file_drover_v1_command_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +3079,7 @@ func (x *CheckTargets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckTargets.ProtoReflect.Descriptor instead.
 func (*CheckTargets) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{16}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CheckTargets) GetTargets() []*Target {
@@ -988,7 +3099,7 @@ type CheckTargetsReply struct {
 
 func (x *CheckTargetsReply) Reset() {
 	*x = CheckTargetsReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[17]
+	mi := &file_drover_v1_command_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +3111,7 @@ func (x *CheckTargetsReply) String() string {
 func (*CheckTargetsReply) ProtoMessage() {}
 
 func (x *CheckTargetsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[17]
+	mi := &file_drover_v1_command_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +3124,7 @@ func (x *CheckTargetsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckTargetsReply.ProtoReflect.Descriptor instead.
 func (*CheckTargetsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{17}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CheckTargetsReply) GetUnknown() []*Target {
@@ -1040,7 +3151,7 @@ type GetPending struct {
 
 func (x *GetPending) Reset() {
 	*x = GetPending{}
-	mi := &file_drover_v1_command_proto_msgTypes[18]
+	mi := &file_drover_v1_command_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +3163,7 @@ func (x *GetPending) String() string {
 func (*GetPending) ProtoMessage() {}
 
 func (x *GetPending) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[18]
+	mi := &file_drover_v1_command_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +3176,7 @@ func (x *GetPending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPending.ProtoReflect.Descriptor instead.
 func (*GetPending) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{18}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetPending) GetThing() string {
@@ -1077,7 +3188,7 @@ func (x *GetPending) GetThing() string {
 
 type GetPendingReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 10 in all, in the order of specification 3.7.
+	// At most 10 in all, 15 where scheduled jobs are among them, in the order of specification 3.7.
 	InProgress    []*Execution `protobuf:"bytes,1,rep,name=in_progress,json=inProgress,proto3" json:"in_progress,omitempty"`
 	Queued        []*Execution `protobuf:"bytes,2,rep,name=queued,proto3" json:"queued,omitempty"`
 	AtMs          int64        `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
@@ -1087,7 +3198,7 @@ type GetPendingReply struct {
 
 func (x *GetPendingReply) Reset() {
 	*x = GetPendingReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[19]
+	mi := &file_drover_v1_command_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +3210,7 @@ func (x *GetPendingReply) String() string {
 func (*GetPendingReply) ProtoMessage() {}
 
 func (x *GetPendingReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[19]
+	mi := &file_drover_v1_command_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +3223,7 @@ func (x *GetPendingReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingReply.ProtoReflect.Descriptor instead.
 func (*GetPendingReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{19}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetPendingReply) GetInProgress() []*Execution {
@@ -1149,7 +3260,7 @@ type StartNext struct {
 
 func (x *StartNext) Reset() {
 	*x = StartNext{}
-	mi := &file_drover_v1_command_proto_msgTypes[20]
+	mi := &file_drover_v1_command_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +3272,7 @@ func (x *StartNext) String() string {
 func (*StartNext) ProtoMessage() {}
 
 func (x *StartNext) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[20]
+	mi := &file_drover_v1_command_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +3285,7 @@ func (x *StartNext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartNext.ProtoReflect.Descriptor instead.
 func (*StartNext) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{20}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *StartNext) GetThing() string {
@@ -1210,7 +3321,7 @@ type StartNextReply struct {
 
 func (x *StartNextReply) Reset() {
 	*x = StartNextReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[21]
+	mi := &file_drover_v1_command_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +3333,7 @@ func (x *StartNextReply) String() string {
 func (*StartNextReply) ProtoMessage() {}
 
 func (x *StartNextReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[21]
+	mi := &file_drover_v1_command_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +3346,7 @@ func (x *StartNextReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartNextReply.ProtoReflect.Descriptor instead.
 func (*StartNextReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{21}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *StartNextReply) GetExecution() *Execution {
@@ -1276,7 +3387,7 @@ type DescribeExecution struct {
 
 func (x *DescribeExecution) Reset() {
 	*x = DescribeExecution{}
-	mi := &file_drover_v1_command_proto_msgTypes[22]
+	mi := &file_drover_v1_command_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +3399,7 @@ func (x *DescribeExecution) String() string {
 func (*DescribeExecution) ProtoMessage() {}
 
 func (x *DescribeExecution) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[22]
+	mi := &file_drover_v1_command_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +3412,7 @@ func (x *DescribeExecution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeExecution.ProtoReflect.Descriptor instead.
 func (*DescribeExecution) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{22}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *DescribeExecution) GetThing() string {
@@ -1350,7 +3461,7 @@ type DescribeExecutionReply struct {
 
 func (x *DescribeExecutionReply) Reset() {
 	*x = DescribeExecutionReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[23]
+	mi := &file_drover_v1_command_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +3473,7 @@ func (x *DescribeExecutionReply) String() string {
 func (*DescribeExecutionReply) ProtoMessage() {}
 
 func (x *DescribeExecutionReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[23]
+	mi := &file_drover_v1_command_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +3486,7 @@ func (x *DescribeExecutionReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeExecutionReply.ProtoReflect.Descriptor instead.
 func (*DescribeExecutionReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{23}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DescribeExecutionReply) GetExecution() *Execution {
@@ -1413,7 +3524,7 @@ type UpdateExecution struct {
 
 func (x *UpdateExecution) Reset() {
 	*x = UpdateExecution{}
-	mi := &file_drover_v1_command_proto_msgTypes[24]
+	mi := &file_drover_v1_command_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +3536,7 @@ func (x *UpdateExecution) String() string {
 func (*UpdateExecution) ProtoMessage() {}
 
 func (x *UpdateExecution) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[24]
+	mi := &file_drover_v1_command_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +3549,7 @@ func (x *UpdateExecution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateExecution.ProtoReflect.Descriptor instead.
 func (*UpdateExecution) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{24}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *UpdateExecution) GetThing() string {
@@ -1523,7 +3634,7 @@ type UpdateExecutionReply struct {
 
 func (x *UpdateExecutionReply) Reset() {
 	*x = UpdateExecutionReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[25]
+	mi := &file_drover_v1_command_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +3646,7 @@ func (x *UpdateExecutionReply) String() string {
 func (*UpdateExecutionReply) ProtoMessage() {}
 
 func (x *UpdateExecutionReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[25]
+	mi := &file_drover_v1_command_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +3659,7 @@ func (x *UpdateExecutionReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateExecutionReply.ProtoReflect.Descriptor instead.
 func (*UpdateExecutionReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{25}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *UpdateExecutionReply) GetState() *ExecutionState {
@@ -1594,7 +3705,7 @@ type CancelExecution struct {
 
 func (x *CancelExecution) Reset() {
 	*x = CancelExecution{}
-	mi := &file_drover_v1_command_proto_msgTypes[26]
+	mi := &file_drover_v1_command_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +3717,7 @@ func (x *CancelExecution) String() string {
 func (*CancelExecution) ProtoMessage() {}
 
 func (x *CancelExecution) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[26]
+	mi := &file_drover_v1_command_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +3730,7 @@ func (x *CancelExecution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelExecution.ProtoReflect.Descriptor instead.
 func (*CancelExecution) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{26}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *CancelExecution) GetThing() string {
@@ -1673,7 +3784,7 @@ type CancelExecutionReply struct {
 
 func (x *CancelExecutionReply) Reset() {
 	*x = CancelExecutionReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[27]
+	mi := &file_drover_v1_command_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +3796,7 @@ func (x *CancelExecutionReply) String() string {
 func (*CancelExecutionReply) ProtoMessage() {}
 
 func (x *CancelExecutionReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[27]
+	mi := &file_drover_v1_command_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,10 +3809,124 @@ func (x *CancelExecutionReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelExecutionReply.ProtoReflect.Descriptor instead.
 func (*CancelExecutionReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{27}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *CancelExecutionReply) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// DeleteExecution (execution): specification 4.6. Without force only what has ended.
+type DeleteExecution struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Thing string                 `protobuf:"bytes,1,opt,name=thing,proto3" json:"thing,omitempty"`
+	JobId string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Required.
+	ExecutionNumber uint64 `protobuf:"varint,3,opt,name=execution_number,json=executionNumber,proto3" json:"execution_number,omitempty"`
+	Force           bool   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DeleteExecution) Reset() {
+	*x = DeleteExecution{}
+	mi := &file_drover_v1_command_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteExecution) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteExecution) ProtoMessage() {}
+
+func (x *DeleteExecution) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteExecution.ProtoReflect.Descriptor instead.
+func (*DeleteExecution) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *DeleteExecution) GetThing() string {
+	if x != nil {
+		return x.Thing
+	}
+	return ""
+}
+
+func (x *DeleteExecution) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *DeleteExecution) GetExecutionNumber() uint64 {
+	if x != nil {
+		return x.ExecutionNumber
+	}
+	return 0
+}
+
+func (x *DeleteExecution) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type DeleteExecutionReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteExecutionReply) Reset() {
+	*x = DeleteExecutionReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteExecutionReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteExecutionReply) ProtoMessage() {}
+
+func (x *DeleteExecutionReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteExecutionReply.ProtoReflect.Descriptor instead.
+func (*DeleteExecutionReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *DeleteExecutionReply) GetPosition() *Position {
 	if x != nil {
 		return x.Position
 	}
@@ -1733,7 +3958,7 @@ type Execution struct {
 
 func (x *Execution) Reset() {
 	*x = Execution{}
-	mi := &file_drover_v1_command_proto_msgTypes[28]
+	mi := &file_drover_v1_command_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +3970,7 @@ func (x *Execution) String() string {
 func (*Execution) ProtoMessage() {}
 
 func (x *Execution) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[28]
+	mi := &file_drover_v1_command_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +3983,7 @@ func (x *Execution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Execution.ProtoReflect.Descriptor instead.
 func (*Execution) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{28}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Execution) GetJobId() string {
@@ -1874,7 +4099,7 @@ type Notification struct {
 
 func (x *Notification) Reset() {
 	*x = Notification{}
-	mi := &file_drover_v1_command_proto_msgTypes[29]
+	mi := &file_drover_v1_command_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +4111,7 @@ func (x *Notification) String() string {
 func (*Notification) ProtoMessage() {}
 
 func (x *Notification) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[29]
+	mi := &file_drover_v1_command_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +4124,7 @@ func (x *Notification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notification.ProtoReflect.Descriptor instead.
 func (*Notification) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{29}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Notification) GetThing() string {
@@ -1940,7 +4165,7 @@ type PendingList struct {
 
 func (x *PendingList) Reset() {
 	*x = PendingList{}
-	mi := &file_drover_v1_command_proto_msgTypes[30]
+	mi := &file_drover_v1_command_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +4177,7 @@ func (x *PendingList) String() string {
 func (*PendingList) ProtoMessage() {}
 
 func (x *PendingList) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[30]
+	mi := &file_drover_v1_command_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +4190,7 @@ func (x *PendingList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingList.ProtoReflect.Descriptor instead.
 func (*PendingList) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{30}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *PendingList) GetInProgress() []*Execution {
@@ -1992,7 +4217,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_drover_v1_command_proto_msgTypes[31]
+	mi := &file_drover_v1_command_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +4229,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[31]
+	mi := &file_drover_v1_command_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +4242,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{31}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Head) GetExecution() *Execution {
@@ -2039,7 +4264,7 @@ type RetryPoison struct {
 
 func (x *RetryPoison) Reset() {
 	*x = RetryPoison{}
-	mi := &file_drover_v1_command_proto_msgTypes[32]
+	mi := &file_drover_v1_command_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +4276,7 @@ func (x *RetryPoison) String() string {
 func (*RetryPoison) ProtoMessage() {}
 
 func (x *RetryPoison) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[32]
+	mi := &file_drover_v1_command_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +4289,7 @@ func (x *RetryPoison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPoison.ProtoReflect.Descriptor instead.
 func (*RetryPoison) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{32}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RetryPoison) GetNumbers() []uint64 {
@@ -2090,7 +4315,7 @@ type RetryPoisonReply struct {
 
 func (x *RetryPoisonReply) Reset() {
 	*x = RetryPoisonReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[33]
+	mi := &file_drover_v1_command_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2102,7 +4327,7 @@ func (x *RetryPoisonReply) String() string {
 func (*RetryPoisonReply) ProtoMessage() {}
 
 func (x *RetryPoisonReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[33]
+	mi := &file_drover_v1_command_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2115,7 +4340,7 @@ func (x *RetryPoisonReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPoisonReply.ProtoReflect.Descriptor instead.
 func (*RetryPoisonReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{33}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RetryPoisonReply) GetRetried() uint32 {
@@ -2136,7 +4361,7 @@ type DropPoison struct {
 
 func (x *DropPoison) Reset() {
 	*x = DropPoison{}
-	mi := &file_drover_v1_command_proto_msgTypes[34]
+	mi := &file_drover_v1_command_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +4373,7 @@ func (x *DropPoison) String() string {
 func (*DropPoison) ProtoMessage() {}
 
 func (x *DropPoison) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[34]
+	mi := &file_drover_v1_command_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +4386,7 @@ func (x *DropPoison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropPoison.ProtoReflect.Descriptor instead.
 func (*DropPoison) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{34}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *DropPoison) GetNumbers() []uint64 {
@@ -2187,7 +4412,7 @@ type DropPoisonReply struct {
 
 func (x *DropPoisonReply) Reset() {
 	*x = DropPoisonReply{}
-	mi := &file_drover_v1_command_proto_msgTypes[35]
+	mi := &file_drover_v1_command_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +4424,7 @@ func (x *DropPoisonReply) String() string {
 func (*DropPoisonReply) ProtoMessage() {}
 
 func (x *DropPoisonReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_command_proto_msgTypes[35]
+	mi := &file_drover_v1_command_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +4437,7 @@ func (x *DropPoisonReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropPoisonReply.ProtoReflect.Descriptor instead.
 func (*DropPoisonReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_command_proto_rawDescGZIP(), []int{35}
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *DropPoisonReply) GetDropped() uint32 {
@@ -2226,7 +4451,7 @@ var File_drover_v1_command_proto protoreflect.FileDescriptor
 
 const file_drover_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x17drover/v1/command.proto\x12\tdrover.v1\x1a\x17drover/v1/refusal.proto\x1a\x15drover/v1/types.proto\"\xf1\x02\n" +
+	"\x17drover/v1/command.proto\x12\tdrover.v1\x1a\x16drover/v1/commit.proto\x1a\x15drover/v1/event.proto\x1a\x17drover/v1/refusal.proto\x1a\x15drover/v1/types.proto\"\xc1\x06\n" +
 	"\tCreateJob\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.drover.v1.TargetR\atargets\x12E\n" +
@@ -2235,7 +4460,19 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"\vdescription\x18\x05 \x01(\tR\vdescription\x122\n" +
 	"\arollout\x18\x06 \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x122\n" +
 	"\atimeout\x18\a \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x123\n" +
-	"\achecked\x18\b \x01(\v2\x19.drover.v1.TargetsCheckedR\achecked\"R\n" +
+	"\achecked\x18\b \x01(\v2\x19.drover.v1.TargetsCheckedR\achecked\x12,\n" +
+	"\x05abort\x18\t \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x12,\n" +
+	"\x05retry\x18\n" +
+	" \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12;\n" +
+	"\n" +
+	"scheduling\x18\v \x01(\v2\x1b.drover.v1.SchedulingConfigR\n" +
+	"scheduling\x12B\n" +
+	"\rpresigned_url\x18\f \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x12\"\n" +
+	"\x04tags\x18\r \x03(\v2\x0e.drover.v1.TagR\x04tags\x12!\n" +
+	"\fnamespace_id\x18\x0e \x01(\tR\vnamespaceId\x12!\n" +
+	"\fjob_template\x18\x0f \x01(\tR\vjobTemplate\x12E\n" +
+	"\x13document_parameters\x18\x10 \x03(\v2\x14.drover.v1.ParameterR\x12documentParameters\x12@\n" +
+	"\x1cdestination_package_versions\x18\x11 \x03(\tR\x1adestinationPackageVersions\"R\n" +
 	"\x0eTargetsChecked\x12+\n" +
 	"\aunknown\x18\x01 \x03(\v2\x11.drover.v1.TargetR\aunknown\x12\x13\n" +
 	"\x05as_of\x18\x02 \x01(\x04R\x04asOf\"S\n" +
@@ -2249,7 +4486,85 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"reasonCode\x12\x18\n" +
 	"\acomment\x18\x04 \x01(\tR\acomment\"A\n" +
 	"\x0eCancelJobReply\x12/\n" +
-	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\";\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"\xe1\x02\n" +
+	"\tUpdateJob\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12%\n" +
+	"\vdescription\x18\x02 \x01(\tH\x00R\vdescription\x88\x01\x01\x12B\n" +
+	"\rpresigned_url\x18\x03 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x122\n" +
+	"\arollout\x18\x04 \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x12,\n" +
+	"\x05abort\x18\x05 \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x122\n" +
+	"\atimeout\x18\x06 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
+	"\x05retry\x18\a \x01(\v2\x16.drover.v1.RetryConfigR\x05retryB\x0e\n" +
+	"\f_description\"A\n" +
+	"\x0eUpdateJobReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"\xa5\x01\n" +
+	"\x10AssociateTargets\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12+\n" +
+	"\atargets\x18\x02 \x03(\v2\x11.drover.v1.TargetR\atargets\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\x123\n" +
+	"\achecked\x18\x04 \x01(\v2\x19.drover.v1.TargetsCheckedR\achecked\"H\n" +
+	"\x15AssociateTargetsReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"8\n" +
+	"\tDeleteJob\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"A\n" +
+	"\x0eDeleteJobReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"\x7f\n" +
+	"\x0eCreateTemplate\x122\n" +
+	"\btemplate\x18\x01 \x01(\v2\x16.drover.v1.JobTemplateR\btemplate\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\"\n" +
+	"\x04tags\x18\x03 \x03(\v2\x0e.drover.v1.TagR\x04tags\"F\n" +
+	"\x13CreateTemplateReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"1\n" +
+	"\x0eDeleteTemplate\x12\x1f\n" +
+	"\vtemplate_id\x18\x01 \x01(\tR\n" +
+	"templateId\"F\n" +
+	"\x13DeleteTemplateReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"M\n" +
+	"\vTagResource\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12\"\n" +
+	"\x04tags\x18\x02 \x03(\v2\x0e.drover.v1.TagR\x04tags\"C\n" +
+	"\x10TagResourceReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"?\n" +
+	"\rUntagResource\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\"E\n" +
+	"\x12UntagResourceReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"X\n" +
+	"\x0fConfigureEvents\x12E\n" +
+	"\x0econfigurations\x18\x01 \x03(\v2\x1d.drover.v1.EventConfigurationR\x0econfigurations\"G\n" +
+	"\x14ConfigureEventsReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"K\n" +
+	"\n" +
+	"GetHolding\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05thing\x18\x03 \x01(\tR\x05thing\"\xe9\x01\n" +
+	"\x0fGetHoldingReply\x12.\n" +
+	"\bholdings\x18\x01 \x03(\v2\x12.drover.v1.HoldingR\bholdings\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x1a\n" +
+	"\breleased\x18\x03 \x01(\x04R\breleased\x12\x1d\n" +
+	"\n" +
+	"per_minute\x18\x04 \x01(\x04R\tperMinute\x12\x1f\n" +
+	"\vthing_waits\x18\x05 \x01(\bR\n" +
+	"thingWaits\x12\x1b\n" +
+	"\tbefore_it\x18\x06 \x01(\x03R\bbeforeIt\x12\x13\n" +
+	"\x05at_ms\x18\a \x01(\x03R\x04atMs\"O\n" +
+	"\aHolding\x12)\n" +
+	"\x06reason\x18\x01 \x01(\v2\x11.drover.v1.ReasonR\x06reason\x12\x19\n" +
+	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\">\n" +
+	"\x0fGetThingHolding\x12\x14\n" +
+	"\x05thing\x18\x01 \x01(\tR\x05thing\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\"d\n" +
+	"\x14GetThingHoldingReply\x127\n" +
+	"\n" +
+	"executions\x18\x01 \x03(\v2\x17.drover.v1.ThingHoldingR\n" +
+	"executions\x12\x13\n" +
+	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\"\x8a\x01\n" +
+	"\fThingHolding\x122\n" +
+	"\texecution\x18\x01 \x01(\v2\x14.drover.v1.ExecutionR\texecution\x12\x16\n" +
+	"\x06hidden\x18\x02 \x01(\bR\x06hidden\x12.\n" +
+	"\bholdings\x18\x03 \x03(\v2\x12.drover.v1.HoldingR\bholdings\";\n" +
 	"\fCreateThings\x12+\n" +
 	"\x06things\x18\x01 \x03(\v2\x13.drover.v1.NewThingR\x06things\"s\n" +
 	"\bNewThing\x12\x12\n" +
@@ -2262,16 +4577,81 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"\x11CreateThingsReply\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\rR\acreated\x12\x1a\n" +
-	"\bexisting\x18\x03 \x01(\rR\bexisting\"!\n" +
+	"\bexisting\x18\x03 \x01(\rR\bexisting\"\xa4\x02\n" +
+	"\vUpdateThing\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
+	"\n" +
+	"thing_type\x18\x02 \x01(\tH\x00R\tthingType\x88\x01\x01\x12*\n" +
+	"\x11remove_thing_type\x18\x03 \x01(\bR\x0fremoveThingType\x12+\n" +
+	"\x11change_attributes\x18\x04 \x01(\bR\x10changeAttributes\x12\x14\n" +
+	"\x05merge\x18\x05 \x01(\bR\x05merge\x124\n" +
+	"\n" +
+	"attributes\x18\x06 \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12)\n" +
+	"\x10expected_version\x18\a \x01(\x04R\x0fexpectedVersionB\r\n" +
+	"\v_thing_type\"]\n" +
+	"\x10UpdateThingReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\xfe\x01\n" +
+	"\vUpdateGroup\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12%\n" +
+	"\vdescription\x18\x02 \x01(\tH\x00R\vdescription\x88\x01\x01\x12+\n" +
+	"\x11change_attributes\x18\x03 \x01(\bR\x10changeAttributes\x12\x14\n" +
+	"\x05merge\x18\x04 \x01(\bR\x05merge\x124\n" +
+	"\n" +
+	"attributes\x18\x05 \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12)\n" +
+	"\x10expected_version\x18\x06 \x01(\x04R\x0fexpectedVersionB\x0e\n" +
+	"\f_description\"]\n" +
+	"\x10UpdateGroupReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"N\n" +
+	"\vDeleteGroup\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12)\n" +
+	"\x10expected_version\x18\x02 \x01(\x04R\x0fexpectedVersion\"]\n" +
+	"\x10DeleteGroupReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\"U\n" +
+	"\x13ChangeGroupsOfThing\x12\x14\n" +
+	"\x05thing\x18\x01 \x01(\tR\x05thing\x12\x10\n" +
+	"\x03add\x18\x02 \x03(\tR\x03add\x12\x16\n" +
+	"\x06remove\x18\x03 \x03(\tR\x06remove\"K\n" +
+	"\x18ChangeGroupsOfThingReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"\xab\x01\n" +
+	"\x0fCreateThingType\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x123\n" +
+	"\x15searchable_attributes\x18\x03 \x03(\tR\x14searchableAttributes\x12\"\n" +
+	"\x04tags\x18\x04 \x03(\v2\x0e.drover.v1.TagR\x04tags\"a\n" +
+	"\x14CreateThingTypeReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\"G\n" +
+	"\x12DeprecateThingType\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\x12\x12\n" +
+	"\x04undo\x18\x02 \x01(\bR\x04undo\"J\n" +
+	"\x17DeprecateThingTypeReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"0\n" +
+	"\x0fDeleteThingType\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\"G\n" +
+	"\x14DeleteThingTypeReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"L\n" +
 	"\vDeleteThing\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"]\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
+	"\x10expected_version\x18\x02 \x01(\x04R\x0fexpectedVersion\"]\n" +
 	"\x10DeleteThingReply\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
-	"\aexisted\x18\x02 \x01(\bR\aexisted\"]\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\"\xb7\x01\n" +
 	"\vCreateGroup\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
 	"\x06parent\x18\x02 \x01(\tR\x06parent\x12 \n" +
-	"\vdescription\x18\x03 \x01(\tR\vdescription\"]\n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x124\n" +
+	"\n" +
+	"attributes\x18\x04 \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12\"\n" +
+	"\x04tags\x18\x05 \x03(\v2\x0e.drover.v1.TagR\x04tags\"]\n" +
 	"\x10CreateGroupReply\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
 	"\aexisted\x18\x02 \x01(\bR\aexisted\"9\n" +
@@ -2342,6 +4722,13 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"\x0estatus_details\x18\x05 \x03(\v2\x11.drover.v1.DetailR\rstatusDetails\x12'\n" +
 	"\x0freplace_details\x18\x06 \x01(\bR\x0ereplaceDetails\"G\n" +
 	"\x14CancelExecutionReply\x12/\n" +
+	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"\x7f\n" +
+	"\x0fDeleteExecution\x12\x14\n" +
+	"\x05thing\x18\x01 \x01(\tR\x05thing\x12\x15\n" +
+	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12)\n" +
+	"\x10execution_number\x18\x03 \x01(\x04R\x0fexecutionNumber\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"G\n" +
+	"\x14DeleteExecutionReply\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\"\x86\x04\n" +
 	"\tExecution\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
@@ -2396,96 +4783,186 @@ func file_drover_v1_command_proto_rawDescGZIP() []byte {
 	return file_drover_v1_command_proto_rawDescData
 }
 
-var file_drover_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_drover_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_drover_v1_command_proto_goTypes = []any{
-	(*CreateJob)(nil),              // 0: drover.v1.CreateJob
-	(*TargetsChecked)(nil),         // 1: drover.v1.TargetsChecked
-	(*CreateJobReply)(nil),         // 2: drover.v1.CreateJobReply
-	(*CancelJob)(nil),              // 3: drover.v1.CancelJob
-	(*CancelJobReply)(nil),         // 4: drover.v1.CancelJobReply
-	(*CreateThings)(nil),           // 5: drover.v1.CreateThings
-	(*NewThing)(nil),               // 6: drover.v1.NewThing
-	(*CreateThingsReply)(nil),      // 7: drover.v1.CreateThingsReply
-	(*DeleteThing)(nil),            // 8: drover.v1.DeleteThing
-	(*DeleteThingReply)(nil),       // 9: drover.v1.DeleteThingReply
-	(*CreateGroup)(nil),            // 10: drover.v1.CreateGroup
-	(*CreateGroupReply)(nil),       // 11: drover.v1.CreateGroupReply
-	(*AddThings)(nil),              // 12: drover.v1.AddThings
-	(*AddThingsReply)(nil),         // 13: drover.v1.AddThingsReply
-	(*RemoveThings)(nil),           // 14: drover.v1.RemoveThings
-	(*RemoveThingsReply)(nil),      // 15: drover.v1.RemoveThingsReply
-	(*CheckTargets)(nil),           // 16: drover.v1.CheckTargets
-	(*CheckTargetsReply)(nil),      // 17: drover.v1.CheckTargetsReply
-	(*GetPending)(nil),             // 18: drover.v1.GetPending
-	(*GetPendingReply)(nil),        // 19: drover.v1.GetPendingReply
-	(*StartNext)(nil),              // 20: drover.v1.StartNext
-	(*StartNextReply)(nil),         // 21: drover.v1.StartNextReply
-	(*DescribeExecution)(nil),      // 22: drover.v1.DescribeExecution
-	(*DescribeExecutionReply)(nil), // 23: drover.v1.DescribeExecutionReply
-	(*UpdateExecution)(nil),        // 24: drover.v1.UpdateExecution
-	(*UpdateExecutionReply)(nil),   // 25: drover.v1.UpdateExecutionReply
-	(*CancelExecution)(nil),        // 26: drover.v1.CancelExecution
-	(*CancelExecutionReply)(nil),   // 27: drover.v1.CancelExecutionReply
-	(*Execution)(nil),              // 28: drover.v1.Execution
-	(*Notification)(nil),           // 29: drover.v1.Notification
-	(*PendingList)(nil),            // 30: drover.v1.PendingList
-	(*Head)(nil),                   // 31: drover.v1.Head
-	(*RetryPoison)(nil),            // 32: drover.v1.RetryPoison
-	(*RetryPoisonReply)(nil),       // 33: drover.v1.RetryPoisonReply
-	(*DropPoison)(nil),             // 34: drover.v1.DropPoison
-	(*DropPoisonReply)(nil),        // 35: drover.v1.DropPoisonReply
-	(*Target)(nil),                 // 36: drover.v1.Target
-	(TargetSelection)(0),           // 37: drover.v1.TargetSelection
-	(*RolloutConfig)(nil),          // 38: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),          // 39: drover.v1.TimeoutConfig
-	(*Position)(nil),               // 40: drover.v1.Position
-	(*Attribute)(nil),              // 41: drover.v1.Attribute
-	(*Detail)(nil),                 // 42: drover.v1.Detail
-	(ExecutionStatus)(0),           // 43: drover.v1.ExecutionStatus
-	(*ExecutionState)(nil),         // 44: drover.v1.ExecutionState
+	(*CreateJob)(nil),                // 0: drover.v1.CreateJob
+	(*TargetsChecked)(nil),           // 1: drover.v1.TargetsChecked
+	(*CreateJobReply)(nil),           // 2: drover.v1.CreateJobReply
+	(*CancelJob)(nil),                // 3: drover.v1.CancelJob
+	(*CancelJobReply)(nil),           // 4: drover.v1.CancelJobReply
+	(*UpdateJob)(nil),                // 5: drover.v1.UpdateJob
+	(*UpdateJobReply)(nil),           // 6: drover.v1.UpdateJobReply
+	(*AssociateTargets)(nil),         // 7: drover.v1.AssociateTargets
+	(*AssociateTargetsReply)(nil),    // 8: drover.v1.AssociateTargetsReply
+	(*DeleteJob)(nil),                // 9: drover.v1.DeleteJob
+	(*DeleteJobReply)(nil),           // 10: drover.v1.DeleteJobReply
+	(*CreateTemplate)(nil),           // 11: drover.v1.CreateTemplate
+	(*CreateTemplateReply)(nil),      // 12: drover.v1.CreateTemplateReply
+	(*DeleteTemplate)(nil),           // 13: drover.v1.DeleteTemplate
+	(*DeleteTemplateReply)(nil),      // 14: drover.v1.DeleteTemplateReply
+	(*TagResource)(nil),              // 15: drover.v1.TagResource
+	(*TagResourceReply)(nil),         // 16: drover.v1.TagResourceReply
+	(*UntagResource)(nil),            // 17: drover.v1.UntagResource
+	(*UntagResourceReply)(nil),       // 18: drover.v1.UntagResourceReply
+	(*ConfigureEvents)(nil),          // 19: drover.v1.ConfigureEvents
+	(*ConfigureEventsReply)(nil),     // 20: drover.v1.ConfigureEventsReply
+	(*GetHolding)(nil),               // 21: drover.v1.GetHolding
+	(*GetHoldingReply)(nil),          // 22: drover.v1.GetHoldingReply
+	(*Holding)(nil),                  // 23: drover.v1.Holding
+	(*GetThingHolding)(nil),          // 24: drover.v1.GetThingHolding
+	(*GetThingHoldingReply)(nil),     // 25: drover.v1.GetThingHoldingReply
+	(*ThingHolding)(nil),             // 26: drover.v1.ThingHolding
+	(*CreateThings)(nil),             // 27: drover.v1.CreateThings
+	(*NewThing)(nil),                 // 28: drover.v1.NewThing
+	(*CreateThingsReply)(nil),        // 29: drover.v1.CreateThingsReply
+	(*UpdateThing)(nil),              // 30: drover.v1.UpdateThing
+	(*UpdateThingReply)(nil),         // 31: drover.v1.UpdateThingReply
+	(*UpdateGroup)(nil),              // 32: drover.v1.UpdateGroup
+	(*UpdateGroupReply)(nil),         // 33: drover.v1.UpdateGroupReply
+	(*DeleteGroup)(nil),              // 34: drover.v1.DeleteGroup
+	(*DeleteGroupReply)(nil),         // 35: drover.v1.DeleteGroupReply
+	(*ChangeGroupsOfThing)(nil),      // 36: drover.v1.ChangeGroupsOfThing
+	(*ChangeGroupsOfThingReply)(nil), // 37: drover.v1.ChangeGroupsOfThingReply
+	(*CreateThingType)(nil),          // 38: drover.v1.CreateThingType
+	(*CreateThingTypeReply)(nil),     // 39: drover.v1.CreateThingTypeReply
+	(*DeprecateThingType)(nil),       // 40: drover.v1.DeprecateThingType
+	(*DeprecateThingTypeReply)(nil),  // 41: drover.v1.DeprecateThingTypeReply
+	(*DeleteThingType)(nil),          // 42: drover.v1.DeleteThingType
+	(*DeleteThingTypeReply)(nil),     // 43: drover.v1.DeleteThingTypeReply
+	(*DeleteThing)(nil),              // 44: drover.v1.DeleteThing
+	(*DeleteThingReply)(nil),         // 45: drover.v1.DeleteThingReply
+	(*CreateGroup)(nil),              // 46: drover.v1.CreateGroup
+	(*CreateGroupReply)(nil),         // 47: drover.v1.CreateGroupReply
+	(*AddThings)(nil),                // 48: drover.v1.AddThings
+	(*AddThingsReply)(nil),           // 49: drover.v1.AddThingsReply
+	(*RemoveThings)(nil),             // 50: drover.v1.RemoveThings
+	(*RemoveThingsReply)(nil),        // 51: drover.v1.RemoveThingsReply
+	(*CheckTargets)(nil),             // 52: drover.v1.CheckTargets
+	(*CheckTargetsReply)(nil),        // 53: drover.v1.CheckTargetsReply
+	(*GetPending)(nil),               // 54: drover.v1.GetPending
+	(*GetPendingReply)(nil),          // 55: drover.v1.GetPendingReply
+	(*StartNext)(nil),                // 56: drover.v1.StartNext
+	(*StartNextReply)(nil),           // 57: drover.v1.StartNextReply
+	(*DescribeExecution)(nil),        // 58: drover.v1.DescribeExecution
+	(*DescribeExecutionReply)(nil),   // 59: drover.v1.DescribeExecutionReply
+	(*UpdateExecution)(nil),          // 60: drover.v1.UpdateExecution
+	(*UpdateExecutionReply)(nil),     // 61: drover.v1.UpdateExecutionReply
+	(*CancelExecution)(nil),          // 62: drover.v1.CancelExecution
+	(*CancelExecutionReply)(nil),     // 63: drover.v1.CancelExecutionReply
+	(*DeleteExecution)(nil),          // 64: drover.v1.DeleteExecution
+	(*DeleteExecutionReply)(nil),     // 65: drover.v1.DeleteExecutionReply
+	(*Execution)(nil),                // 66: drover.v1.Execution
+	(*Notification)(nil),             // 67: drover.v1.Notification
+	(*PendingList)(nil),              // 68: drover.v1.PendingList
+	(*Head)(nil),                     // 69: drover.v1.Head
+	(*RetryPoison)(nil),              // 70: drover.v1.RetryPoison
+	(*RetryPoisonReply)(nil),         // 71: drover.v1.RetryPoisonReply
+	(*DropPoison)(nil),               // 72: drover.v1.DropPoison
+	(*DropPoisonReply)(nil),          // 73: drover.v1.DropPoisonReply
+	(*Target)(nil),                   // 74: drover.v1.Target
+	(TargetSelection)(0),             // 75: drover.v1.TargetSelection
+	(*RolloutConfig)(nil),            // 76: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),            // 77: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),              // 78: drover.v1.AbortConfig
+	(*RetryConfig)(nil),              // 79: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),         // 80: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),       // 81: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                      // 82: drover.v1.Tag
+	(*Parameter)(nil),                // 83: drover.v1.Parameter
+	(*Position)(nil),                 // 84: drover.v1.Position
+	(*JobTemplate)(nil),              // 85: drover.v1.JobTemplate
+	(*EventConfiguration)(nil),       // 86: drover.v1.EventConfiguration
+	(*Reason)(nil),                   // 87: drover.v1.Reason
+	(*Attribute)(nil),                // 88: drover.v1.Attribute
+	(*Detail)(nil),                   // 89: drover.v1.Detail
+	(ExecutionStatus)(0),             // 90: drover.v1.ExecutionStatus
+	(*ExecutionState)(nil),           // 91: drover.v1.ExecutionState
 }
 var file_drover_v1_command_proto_depIdxs = []int32{
-	36, // 0: drover.v1.CreateJob.targets:type_name -> drover.v1.Target
-	37, // 1: drover.v1.CreateJob.target_selection:type_name -> drover.v1.TargetSelection
-	38, // 2: drover.v1.CreateJob.rollout:type_name -> drover.v1.RolloutConfig
-	39, // 3: drover.v1.CreateJob.timeout:type_name -> drover.v1.TimeoutConfig
+	74, // 0: drover.v1.CreateJob.targets:type_name -> drover.v1.Target
+	75, // 1: drover.v1.CreateJob.target_selection:type_name -> drover.v1.TargetSelection
+	76, // 2: drover.v1.CreateJob.rollout:type_name -> drover.v1.RolloutConfig
+	77, // 3: drover.v1.CreateJob.timeout:type_name -> drover.v1.TimeoutConfig
 	1,  // 4: drover.v1.CreateJob.checked:type_name -> drover.v1.TargetsChecked
-	36, // 5: drover.v1.TargetsChecked.unknown:type_name -> drover.v1.Target
-	40, // 6: drover.v1.CreateJobReply.position:type_name -> drover.v1.Position
-	40, // 7: drover.v1.CancelJobReply.position:type_name -> drover.v1.Position
-	6,  // 8: drover.v1.CreateThings.things:type_name -> drover.v1.NewThing
-	41, // 9: drover.v1.NewThing.attributes:type_name -> drover.v1.Attribute
-	40, // 10: drover.v1.CreateThingsReply.position:type_name -> drover.v1.Position
-	40, // 11: drover.v1.DeleteThingReply.position:type_name -> drover.v1.Position
-	40, // 12: drover.v1.CreateGroupReply.position:type_name -> drover.v1.Position
-	40, // 13: drover.v1.AddThingsReply.position:type_name -> drover.v1.Position
-	40, // 14: drover.v1.RemoveThingsReply.position:type_name -> drover.v1.Position
-	36, // 15: drover.v1.CheckTargets.targets:type_name -> drover.v1.Target
-	36, // 16: drover.v1.CheckTargetsReply.unknown:type_name -> drover.v1.Target
-	28, // 17: drover.v1.GetPendingReply.in_progress:type_name -> drover.v1.Execution
-	28, // 18: drover.v1.GetPendingReply.queued:type_name -> drover.v1.Execution
-	42, // 19: drover.v1.StartNext.status_details:type_name -> drover.v1.Detail
-	28, // 20: drover.v1.StartNextReply.execution:type_name -> drover.v1.Execution
-	40, // 21: drover.v1.StartNextReply.position:type_name -> drover.v1.Position
-	28, // 22: drover.v1.DescribeExecutionReply.execution:type_name -> drover.v1.Execution
-	43, // 23: drover.v1.UpdateExecution.status:type_name -> drover.v1.ExecutionStatus
-	42, // 24: drover.v1.UpdateExecution.status_details:type_name -> drover.v1.Detail
-	44, // 25: drover.v1.UpdateExecutionReply.state:type_name -> drover.v1.ExecutionState
-	40, // 26: drover.v1.UpdateExecutionReply.position:type_name -> drover.v1.Position
-	42, // 27: drover.v1.CancelExecution.status_details:type_name -> drover.v1.Detail
-	40, // 28: drover.v1.CancelExecutionReply.position:type_name -> drover.v1.Position
-	43, // 29: drover.v1.Execution.status:type_name -> drover.v1.ExecutionStatus
-	42, // 30: drover.v1.Execution.status_details:type_name -> drover.v1.Detail
-	30, // 31: drover.v1.Notification.list:type_name -> drover.v1.PendingList
-	31, // 32: drover.v1.Notification.head:type_name -> drover.v1.Head
-	28, // 33: drover.v1.PendingList.in_progress:type_name -> drover.v1.Execution
-	28, // 34: drover.v1.PendingList.queued:type_name -> drover.v1.Execution
-	28, // 35: drover.v1.Head.execution:type_name -> drover.v1.Execution
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	78, // 5: drover.v1.CreateJob.abort:type_name -> drover.v1.AbortConfig
+	79, // 6: drover.v1.CreateJob.retry:type_name -> drover.v1.RetryConfig
+	80, // 7: drover.v1.CreateJob.scheduling:type_name -> drover.v1.SchedulingConfig
+	81, // 8: drover.v1.CreateJob.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	82, // 9: drover.v1.CreateJob.tags:type_name -> drover.v1.Tag
+	83, // 10: drover.v1.CreateJob.document_parameters:type_name -> drover.v1.Parameter
+	74, // 11: drover.v1.TargetsChecked.unknown:type_name -> drover.v1.Target
+	84, // 12: drover.v1.CreateJobReply.position:type_name -> drover.v1.Position
+	84, // 13: drover.v1.CancelJobReply.position:type_name -> drover.v1.Position
+	81, // 14: drover.v1.UpdateJob.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	76, // 15: drover.v1.UpdateJob.rollout:type_name -> drover.v1.RolloutConfig
+	78, // 16: drover.v1.UpdateJob.abort:type_name -> drover.v1.AbortConfig
+	77, // 17: drover.v1.UpdateJob.timeout:type_name -> drover.v1.TimeoutConfig
+	79, // 18: drover.v1.UpdateJob.retry:type_name -> drover.v1.RetryConfig
+	84, // 19: drover.v1.UpdateJobReply.position:type_name -> drover.v1.Position
+	74, // 20: drover.v1.AssociateTargets.targets:type_name -> drover.v1.Target
+	1,  // 21: drover.v1.AssociateTargets.checked:type_name -> drover.v1.TargetsChecked
+	84, // 22: drover.v1.AssociateTargetsReply.position:type_name -> drover.v1.Position
+	84, // 23: drover.v1.DeleteJobReply.position:type_name -> drover.v1.Position
+	85, // 24: drover.v1.CreateTemplate.template:type_name -> drover.v1.JobTemplate
+	82, // 25: drover.v1.CreateTemplate.tags:type_name -> drover.v1.Tag
+	84, // 26: drover.v1.CreateTemplateReply.position:type_name -> drover.v1.Position
+	84, // 27: drover.v1.DeleteTemplateReply.position:type_name -> drover.v1.Position
+	82, // 28: drover.v1.TagResource.tags:type_name -> drover.v1.Tag
+	84, // 29: drover.v1.TagResourceReply.position:type_name -> drover.v1.Position
+	84, // 30: drover.v1.UntagResourceReply.position:type_name -> drover.v1.Position
+	86, // 31: drover.v1.ConfigureEvents.configurations:type_name -> drover.v1.EventConfiguration
+	84, // 32: drover.v1.ConfigureEventsReply.position:type_name -> drover.v1.Position
+	23, // 33: drover.v1.GetHoldingReply.holdings:type_name -> drover.v1.Holding
+	87, // 34: drover.v1.Holding.reason:type_name -> drover.v1.Reason
+	26, // 35: drover.v1.GetThingHoldingReply.executions:type_name -> drover.v1.ThingHolding
+	66, // 36: drover.v1.ThingHolding.execution:type_name -> drover.v1.Execution
+	23, // 37: drover.v1.ThingHolding.holdings:type_name -> drover.v1.Holding
+	28, // 38: drover.v1.CreateThings.things:type_name -> drover.v1.NewThing
+	88, // 39: drover.v1.NewThing.attributes:type_name -> drover.v1.Attribute
+	84, // 40: drover.v1.CreateThingsReply.position:type_name -> drover.v1.Position
+	88, // 41: drover.v1.UpdateThing.attributes:type_name -> drover.v1.Attribute
+	84, // 42: drover.v1.UpdateThingReply.position:type_name -> drover.v1.Position
+	88, // 43: drover.v1.UpdateGroup.attributes:type_name -> drover.v1.Attribute
+	84, // 44: drover.v1.UpdateGroupReply.position:type_name -> drover.v1.Position
+	84, // 45: drover.v1.DeleteGroupReply.position:type_name -> drover.v1.Position
+	84, // 46: drover.v1.ChangeGroupsOfThingReply.position:type_name -> drover.v1.Position
+	82, // 47: drover.v1.CreateThingType.tags:type_name -> drover.v1.Tag
+	84, // 48: drover.v1.CreateThingTypeReply.position:type_name -> drover.v1.Position
+	84, // 49: drover.v1.DeprecateThingTypeReply.position:type_name -> drover.v1.Position
+	84, // 50: drover.v1.DeleteThingTypeReply.position:type_name -> drover.v1.Position
+	84, // 51: drover.v1.DeleteThingReply.position:type_name -> drover.v1.Position
+	88, // 52: drover.v1.CreateGroup.attributes:type_name -> drover.v1.Attribute
+	82, // 53: drover.v1.CreateGroup.tags:type_name -> drover.v1.Tag
+	84, // 54: drover.v1.CreateGroupReply.position:type_name -> drover.v1.Position
+	84, // 55: drover.v1.AddThingsReply.position:type_name -> drover.v1.Position
+	84, // 56: drover.v1.RemoveThingsReply.position:type_name -> drover.v1.Position
+	74, // 57: drover.v1.CheckTargets.targets:type_name -> drover.v1.Target
+	74, // 58: drover.v1.CheckTargetsReply.unknown:type_name -> drover.v1.Target
+	66, // 59: drover.v1.GetPendingReply.in_progress:type_name -> drover.v1.Execution
+	66, // 60: drover.v1.GetPendingReply.queued:type_name -> drover.v1.Execution
+	89, // 61: drover.v1.StartNext.status_details:type_name -> drover.v1.Detail
+	66, // 62: drover.v1.StartNextReply.execution:type_name -> drover.v1.Execution
+	84, // 63: drover.v1.StartNextReply.position:type_name -> drover.v1.Position
+	66, // 64: drover.v1.DescribeExecutionReply.execution:type_name -> drover.v1.Execution
+	90, // 65: drover.v1.UpdateExecution.status:type_name -> drover.v1.ExecutionStatus
+	89, // 66: drover.v1.UpdateExecution.status_details:type_name -> drover.v1.Detail
+	91, // 67: drover.v1.UpdateExecutionReply.state:type_name -> drover.v1.ExecutionState
+	84, // 68: drover.v1.UpdateExecutionReply.position:type_name -> drover.v1.Position
+	89, // 69: drover.v1.CancelExecution.status_details:type_name -> drover.v1.Detail
+	84, // 70: drover.v1.CancelExecutionReply.position:type_name -> drover.v1.Position
+	84, // 71: drover.v1.DeleteExecutionReply.position:type_name -> drover.v1.Position
+	90, // 72: drover.v1.Execution.status:type_name -> drover.v1.ExecutionStatus
+	89, // 73: drover.v1.Execution.status_details:type_name -> drover.v1.Detail
+	68, // 74: drover.v1.Notification.list:type_name -> drover.v1.PendingList
+	69, // 75: drover.v1.Notification.head:type_name -> drover.v1.Head
+	66, // 76: drover.v1.PendingList.in_progress:type_name -> drover.v1.Execution
+	66, // 77: drover.v1.PendingList.queued:type_name -> drover.v1.Execution
+	66, // 78: drover.v1.Head.execution:type_name -> drover.v1.Execution
+	79, // [79:79] is the sub-list for method output_type
+	79, // [79:79] is the sub-list for method input_type
+	79, // [79:79] is the sub-list for extension type_name
+	79, // [79:79] is the sub-list for extension extendee
+	0,  // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_command_proto_init() }
@@ -2493,15 +4970,20 @@ func file_drover_v1_command_proto_init() {
 	if File_drover_v1_command_proto != nil {
 		return
 	}
+	file_drover_v1_commit_proto_init()
+	file_drover_v1_event_proto_init()
 	file_drover_v1_refusal_proto_init()
 	file_drover_v1_types_proto_init()
+	file_drover_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
+	file_drover_v1_command_proto_msgTypes[30].OneofWrappers = []any{}
+	file_drover_v1_command_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_command_proto_rawDesc), len(file_drover_v1_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   74,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,6 +1,7 @@
 package droverv1
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -51,6 +52,14 @@ func (e *Event) Names(thing string) bool {
 		return hasThing(x.ThingsWaiting.GetThings(), thing)
 	case *Event_ExecutionsReleased:
 		return hasThing(x.ExecutionsReleased.GetThings(), thing)
+	case *Event_ThingsDeselected:
+		return hasThing(x.ThingsDeselected.GetThings(), thing)
+	case *Event_ThingsJoined:
+		return hasThing(x.ThingsJoined.GetThings(), thing)
+	case *Event_ThingsWithdrawn:
+		return hasThing(x.ThingsWithdrawn.GetThings(), thing)
+	case *Event_ExecutionsShown:
+		return slices.Contains(x.ExecutionsShown.GetThings(), thing)
 	}
 	body := e.Body()
 	if body == nil {

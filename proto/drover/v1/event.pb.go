@@ -38,6 +38,18 @@ type Event struct {
 	//	*Event_JobCancelStarted
 	//	*Event_JobCanceled
 	//	*Event_JobCompleted
+	//	*Event_JobWindowOpened
+	//	*Event_JobWindowClosed
+	//	*Event_JobEndReached
+	//	*Event_JobUpdated
+	//	*Event_TargetsAssociated
+	//	*Event_JobDeletionStarted
+	//	*Event_JobDeleted
+	//	*Event_JobTemplateCreated
+	//	*Event_JobTemplateDeleted
+	//	*Event_ResourceTagged
+	//	*Event_ResourceUntagged
+	//	*Event_EventsConfigured
 	//	*Event_ThingCreated
 	//	*Event_ThingDeleted
 	//	*Event_GroupCreated
@@ -46,6 +58,16 @@ type Event struct {
 	//	*Event_SelectionStarted
 	//	*Event_ThingsSelected
 	//	*Event_SelectionFinished
+	//	*Event_ThingUpdated
+	//	*Event_GroupUpdated
+	//	*Event_GroupDeleted
+	//	*Event_ThingTypeCreated
+	//	*Event_ThingTypeDeprecated
+	//	*Event_ThingTypeDeleted
+	//	*Event_ThingsDeselected
+	//	*Event_SelectionClosed
+	//	*Event_RegistryTagged
+	//	*Event_RegistryUntagged
 	//	*Event_JobOpened
 	//	*Event_ThingsWaiting
 	//	*Event_WaitingComplete
@@ -56,6 +78,13 @@ type Event struct {
 	//	*Event_JobClosed
 	//	*Event_JobDrained
 	//	*Event_ThingRemoved
+	//	*Event_JobChanged
+	//	*Event_WindowOpened
+	//	*Event_WindowClosed
+	//	*Event_AbortTriggered
+	//	*Event_ThingsJoined
+	//	*Event_ThingsWithdrawn
+	//	*Event_JobErased
 	//	*Event_JobLearned
 	//	*Event_ExecutionQueued
 	//	*Event_ExecutionChanged
@@ -63,6 +92,12 @@ type Event struct {
 	//	*Event_StopLearned
 	//	*Event_HomeSettled
 	//	*Event_ThingForgotten
+	//	*Event_ExecutionDeleted
+	//	*Event_JobChangeLearned
+	//	*Event_WindowLearned
+	//	*Event_ExecutionsShown
+	//	*Event_RetryDropped
+	//	*Event_ErasureLearned
 	Event         isEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,6 +221,114 @@ func (x *Event) GetJobCompleted() *JobCompleted {
 	return nil
 }
 
+func (x *Event) GetJobWindowOpened() *JobWindowOpened {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobWindowOpened); ok {
+			return x.JobWindowOpened
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobWindowClosed() *JobWindowClosed {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobWindowClosed); ok {
+			return x.JobWindowClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobEndReached() *JobEndReached {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobEndReached); ok {
+			return x.JobEndReached
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobUpdated() *JobUpdated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobUpdated); ok {
+			return x.JobUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTargetsAssociated() *TargetsAssociated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_TargetsAssociated); ok {
+			return x.TargetsAssociated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobDeletionStarted() *JobDeletionStarted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobDeletionStarted); ok {
+			return x.JobDeletionStarted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobDeleted() *JobDeleted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobDeleted); ok {
+			return x.JobDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobTemplateCreated() *JobTemplateCreated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobTemplateCreated); ok {
+			return x.JobTemplateCreated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobTemplateDeleted() *JobTemplateDeleted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobTemplateDeleted); ok {
+			return x.JobTemplateDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetResourceTagged() *ResourceTagged {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ResourceTagged); ok {
+			return x.ResourceTagged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetResourceUntagged() *ResourceUntagged {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ResourceUntagged); ok {
+			return x.ResourceUntagged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetEventsConfigured() *EventsConfigured {
+	if x != nil {
+		if x, ok := x.Event.(*Event_EventsConfigured); ok {
+			return x.EventsConfigured
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetThingCreated() *ThingCreated {
 	if x != nil {
 		if x, ok := x.Event.(*Event_ThingCreated); ok {
@@ -253,6 +396,96 @@ func (x *Event) GetSelectionFinished() *SelectionFinished {
 	if x != nil {
 		if x, ok := x.Event.(*Event_SelectionFinished); ok {
 			return x.SelectionFinished
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingUpdated() *ThingUpdated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingUpdated); ok {
+			return x.ThingUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGroupUpdated() *GroupUpdated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_GroupUpdated); ok {
+			return x.GroupUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGroupDeleted() *GroupDeleted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_GroupDeleted); ok {
+			return x.GroupDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingTypeCreated() *ThingTypeCreated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingTypeCreated); ok {
+			return x.ThingTypeCreated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingTypeDeprecated() *ThingTypeDeprecated {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingTypeDeprecated); ok {
+			return x.ThingTypeDeprecated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingTypeDeleted() *ThingTypeDeleted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingTypeDeleted); ok {
+			return x.ThingTypeDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingsDeselected() *ThingsDeselected {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingsDeselected); ok {
+			return x.ThingsDeselected
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSelectionClosed() *SelectionClosed {
+	if x != nil {
+		if x, ok := x.Event.(*Event_SelectionClosed); ok {
+			return x.SelectionClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRegistryTagged() *RegistryTagged {
+	if x != nil {
+		if x, ok := x.Event.(*Event_RegistryTagged); ok {
+			return x.RegistryTagged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRegistryUntagged() *RegistryUntagged {
+	if x != nil {
+		if x, ok := x.Event.(*Event_RegistryUntagged); ok {
+			return x.RegistryUntagged
 		}
 	}
 	return nil
@@ -348,6 +581,69 @@ func (x *Event) GetThingRemoved() *ThingRemoved {
 	return nil
 }
 
+func (x *Event) GetJobChanged() *JobChanged {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobChanged); ok {
+			return x.JobChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetWindowOpened() *WindowOpened {
+	if x != nil {
+		if x, ok := x.Event.(*Event_WindowOpened); ok {
+			return x.WindowOpened
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetWindowClosed() *WindowClosed {
+	if x != nil {
+		if x, ok := x.Event.(*Event_WindowClosed); ok {
+			return x.WindowClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAbortTriggered() *AbortTriggered {
+	if x != nil {
+		if x, ok := x.Event.(*Event_AbortTriggered); ok {
+			return x.AbortTriggered
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingsJoined() *ThingsJoined {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingsJoined); ok {
+			return x.ThingsJoined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetThingsWithdrawn() *ThingsWithdrawn {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ThingsWithdrawn); ok {
+			return x.ThingsWithdrawn
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobErased() *JobErased {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobErased); ok {
+			return x.JobErased
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetJobLearned() *JobLearned {
 	if x != nil {
 		if x, ok := x.Event.(*Event_JobLearned); ok {
@@ -411,6 +707,60 @@ func (x *Event) GetThingForgotten() *ThingForgotten {
 	return nil
 }
 
+func (x *Event) GetExecutionDeleted() *ExecutionDeleted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ExecutionDeleted); ok {
+			return x.ExecutionDeleted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobChangeLearned() *JobChangeLearned {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobChangeLearned); ok {
+			return x.JobChangeLearned
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetWindowLearned() *WindowLearned {
+	if x != nil {
+		if x, ok := x.Event.(*Event_WindowLearned); ok {
+			return x.WindowLearned
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetExecutionsShown() *ExecutionsShown {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ExecutionsShown); ok {
+			return x.ExecutionsShown
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRetryDropped() *RetryDropped {
+	if x != nil {
+		if x, ok := x.Event.(*Event_RetryDropped); ok {
+			return x.RetryDropped
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetErasureLearned() *ErasureLearned {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ErasureLearned); ok {
+			return x.ErasureLearned
+		}
+	}
+	return nil
+}
+
 type isEvent_Event interface {
 	isEvent_Event()
 }
@@ -451,6 +801,54 @@ type Event_JobCompleted struct {
 	JobCompleted *JobCompleted `protobuf:"bytes,14,opt,name=job_completed,json=jobCompleted,proto3,oneof"`
 }
 
+type Event_JobWindowOpened struct {
+	JobWindowOpened *JobWindowOpened `protobuf:"bytes,15,opt,name=job_window_opened,json=jobWindowOpened,proto3,oneof"`
+}
+
+type Event_JobWindowClosed struct {
+	JobWindowClosed *JobWindowClosed `protobuf:"bytes,16,opt,name=job_window_closed,json=jobWindowClosed,proto3,oneof"`
+}
+
+type Event_JobEndReached struct {
+	JobEndReached *JobEndReached `protobuf:"bytes,17,opt,name=job_end_reached,json=jobEndReached,proto3,oneof"`
+}
+
+type Event_JobUpdated struct {
+	JobUpdated *JobUpdated `protobuf:"bytes,18,opt,name=job_updated,json=jobUpdated,proto3,oneof"`
+}
+
+type Event_TargetsAssociated struct {
+	TargetsAssociated *TargetsAssociated `protobuf:"bytes,19,opt,name=targets_associated,json=targetsAssociated,proto3,oneof"`
+}
+
+type Event_JobDeletionStarted struct {
+	JobDeletionStarted *JobDeletionStarted `protobuf:"bytes,20,opt,name=job_deletion_started,json=jobDeletionStarted,proto3,oneof"`
+}
+
+type Event_JobDeleted struct {
+	JobDeleted *JobDeleted `protobuf:"bytes,21,opt,name=job_deleted,json=jobDeleted,proto3,oneof"`
+}
+
+type Event_JobTemplateCreated struct {
+	JobTemplateCreated *JobTemplateCreated `protobuf:"bytes,22,opt,name=job_template_created,json=jobTemplateCreated,proto3,oneof"`
+}
+
+type Event_JobTemplateDeleted struct {
+	JobTemplateDeleted *JobTemplateDeleted `protobuf:"bytes,23,opt,name=job_template_deleted,json=jobTemplateDeleted,proto3,oneof"`
+}
+
+type Event_ResourceTagged struct {
+	ResourceTagged *ResourceTagged `protobuf:"bytes,24,opt,name=resource_tagged,json=resourceTagged,proto3,oneof"`
+}
+
+type Event_ResourceUntagged struct {
+	ResourceUntagged *ResourceUntagged `protobuf:"bytes,25,opt,name=resource_untagged,json=resourceUntagged,proto3,oneof"`
+}
+
+type Event_EventsConfigured struct {
+	EventsConfigured *EventsConfigured `protobuf:"bytes,26,opt,name=events_configured,json=eventsConfigured,proto3,oneof"`
+}
+
 type Event_ThingCreated struct {
 	ThingCreated *ThingCreated `protobuf:"bytes,40,opt,name=thing_created,json=thingCreated,proto3,oneof"`
 }
@@ -481,6 +879,46 @@ type Event_ThingsSelected struct {
 
 type Event_SelectionFinished struct {
 	SelectionFinished *SelectionFinished `protobuf:"bytes,47,opt,name=selection_finished,json=selectionFinished,proto3,oneof"`
+}
+
+type Event_ThingUpdated struct {
+	ThingUpdated *ThingUpdated `protobuf:"bytes,48,opt,name=thing_updated,json=thingUpdated,proto3,oneof"`
+}
+
+type Event_GroupUpdated struct {
+	GroupUpdated *GroupUpdated `protobuf:"bytes,49,opt,name=group_updated,json=groupUpdated,proto3,oneof"`
+}
+
+type Event_GroupDeleted struct {
+	GroupDeleted *GroupDeleted `protobuf:"bytes,50,opt,name=group_deleted,json=groupDeleted,proto3,oneof"`
+}
+
+type Event_ThingTypeCreated struct {
+	ThingTypeCreated *ThingTypeCreated `protobuf:"bytes,51,opt,name=thing_type_created,json=thingTypeCreated,proto3,oneof"`
+}
+
+type Event_ThingTypeDeprecated struct {
+	ThingTypeDeprecated *ThingTypeDeprecated `protobuf:"bytes,52,opt,name=thing_type_deprecated,json=thingTypeDeprecated,proto3,oneof"`
+}
+
+type Event_ThingTypeDeleted struct {
+	ThingTypeDeleted *ThingTypeDeleted `protobuf:"bytes,53,opt,name=thing_type_deleted,json=thingTypeDeleted,proto3,oneof"`
+}
+
+type Event_ThingsDeselected struct {
+	ThingsDeselected *ThingsDeselected `protobuf:"bytes,54,opt,name=things_deselected,json=thingsDeselected,proto3,oneof"`
+}
+
+type Event_SelectionClosed struct {
+	SelectionClosed *SelectionClosed `protobuf:"bytes,55,opt,name=selection_closed,json=selectionClosed,proto3,oneof"`
+}
+
+type Event_RegistryTagged struct {
+	RegistryTagged *RegistryTagged `protobuf:"bytes,56,opt,name=registry_tagged,json=registryTagged,proto3,oneof"`
+}
+
+type Event_RegistryUntagged struct {
+	RegistryUntagged *RegistryUntagged `protobuf:"bytes,57,opt,name=registry_untagged,json=registryUntagged,proto3,oneof"`
 }
 
 type Event_JobOpened struct {
@@ -523,6 +961,34 @@ type Event_ThingRemoved struct {
 	ThingRemoved *ThingRemoved `protobuf:"bytes,79,opt,name=thing_removed,json=thingRemoved,proto3,oneof"`
 }
 
+type Event_JobChanged struct {
+	JobChanged *JobChanged `protobuf:"bytes,80,opt,name=job_changed,json=jobChanged,proto3,oneof"`
+}
+
+type Event_WindowOpened struct {
+	WindowOpened *WindowOpened `protobuf:"bytes,81,opt,name=window_opened,json=windowOpened,proto3,oneof"`
+}
+
+type Event_WindowClosed struct {
+	WindowClosed *WindowClosed `protobuf:"bytes,82,opt,name=window_closed,json=windowClosed,proto3,oneof"`
+}
+
+type Event_AbortTriggered struct {
+	AbortTriggered *AbortTriggered `protobuf:"bytes,83,opt,name=abort_triggered,json=abortTriggered,proto3,oneof"`
+}
+
+type Event_ThingsJoined struct {
+	ThingsJoined *ThingsJoined `protobuf:"bytes,84,opt,name=things_joined,json=thingsJoined,proto3,oneof"`
+}
+
+type Event_ThingsWithdrawn struct {
+	ThingsWithdrawn *ThingsWithdrawn `protobuf:"bytes,85,opt,name=things_withdrawn,json=thingsWithdrawn,proto3,oneof"`
+}
+
+type Event_JobErased struct {
+	JobErased *JobErased `protobuf:"bytes,86,opt,name=job_erased,json=jobErased,proto3,oneof"`
+}
+
 type Event_JobLearned struct {
 	JobLearned *JobLearned `protobuf:"bytes,100,opt,name=job_learned,json=jobLearned,proto3,oneof"`
 }
@@ -551,6 +1017,30 @@ type Event_ThingForgotten struct {
 	ThingForgotten *ThingForgotten `protobuf:"bytes,106,opt,name=thing_forgotten,json=thingForgotten,proto3,oneof"`
 }
 
+type Event_ExecutionDeleted struct {
+	ExecutionDeleted *ExecutionDeleted `protobuf:"bytes,107,opt,name=execution_deleted,json=executionDeleted,proto3,oneof"`
+}
+
+type Event_JobChangeLearned struct {
+	JobChangeLearned *JobChangeLearned `protobuf:"bytes,108,opt,name=job_change_learned,json=jobChangeLearned,proto3,oneof"`
+}
+
+type Event_WindowLearned struct {
+	WindowLearned *WindowLearned `protobuf:"bytes,109,opt,name=window_learned,json=windowLearned,proto3,oneof"`
+}
+
+type Event_ExecutionsShown struct {
+	ExecutionsShown *ExecutionsShown `protobuf:"bytes,110,opt,name=executions_shown,json=executionsShown,proto3,oneof"`
+}
+
+type Event_RetryDropped struct {
+	RetryDropped *RetryDropped `protobuf:"bytes,111,opt,name=retry_dropped,json=retryDropped,proto3,oneof"`
+}
+
+type Event_ErasureLearned struct {
+	ErasureLearned *ErasureLearned `protobuf:"bytes,112,opt,name=erasure_learned,json=erasureLearned,proto3,oneof"`
+}
+
 func (*Event_LogOpened) isEvent_Event() {}
 
 func (*Event_Owned) isEvent_Event() {}
@@ -569,6 +1059,30 @@ func (*Event_JobCanceled) isEvent_Event() {}
 
 func (*Event_JobCompleted) isEvent_Event() {}
 
+func (*Event_JobWindowOpened) isEvent_Event() {}
+
+func (*Event_JobWindowClosed) isEvent_Event() {}
+
+func (*Event_JobEndReached) isEvent_Event() {}
+
+func (*Event_JobUpdated) isEvent_Event() {}
+
+func (*Event_TargetsAssociated) isEvent_Event() {}
+
+func (*Event_JobDeletionStarted) isEvent_Event() {}
+
+func (*Event_JobDeleted) isEvent_Event() {}
+
+func (*Event_JobTemplateCreated) isEvent_Event() {}
+
+func (*Event_JobTemplateDeleted) isEvent_Event() {}
+
+func (*Event_ResourceTagged) isEvent_Event() {}
+
+func (*Event_ResourceUntagged) isEvent_Event() {}
+
+func (*Event_EventsConfigured) isEvent_Event() {}
+
 func (*Event_ThingCreated) isEvent_Event() {}
 
 func (*Event_ThingDeleted) isEvent_Event() {}
@@ -584,6 +1098,26 @@ func (*Event_SelectionStarted) isEvent_Event() {}
 func (*Event_ThingsSelected) isEvent_Event() {}
 
 func (*Event_SelectionFinished) isEvent_Event() {}
+
+func (*Event_ThingUpdated) isEvent_Event() {}
+
+func (*Event_GroupUpdated) isEvent_Event() {}
+
+func (*Event_GroupDeleted) isEvent_Event() {}
+
+func (*Event_ThingTypeCreated) isEvent_Event() {}
+
+func (*Event_ThingTypeDeprecated) isEvent_Event() {}
+
+func (*Event_ThingTypeDeleted) isEvent_Event() {}
+
+func (*Event_ThingsDeselected) isEvent_Event() {}
+
+func (*Event_SelectionClosed) isEvent_Event() {}
+
+func (*Event_RegistryTagged) isEvent_Event() {}
+
+func (*Event_RegistryUntagged) isEvent_Event() {}
 
 func (*Event_JobOpened) isEvent_Event() {}
 
@@ -605,6 +1139,20 @@ func (*Event_JobDrained) isEvent_Event() {}
 
 func (*Event_ThingRemoved) isEvent_Event() {}
 
+func (*Event_JobChanged) isEvent_Event() {}
+
+func (*Event_WindowOpened) isEvent_Event() {}
+
+func (*Event_WindowClosed) isEvent_Event() {}
+
+func (*Event_AbortTriggered) isEvent_Event() {}
+
+func (*Event_ThingsJoined) isEvent_Event() {}
+
+func (*Event_ThingsWithdrawn) isEvent_Event() {}
+
+func (*Event_JobErased) isEvent_Event() {}
+
 func (*Event_JobLearned) isEvent_Event() {}
 
 func (*Event_ExecutionQueued) isEvent_Event() {}
@@ -618,6 +1166,18 @@ func (*Event_StopLearned) isEvent_Event() {}
 func (*Event_HomeSettled) isEvent_Event() {}
 
 func (*Event_ThingForgotten) isEvent_Event() {}
+
+func (*Event_ExecutionDeleted) isEvent_Event() {}
+
+func (*Event_JobChangeLearned) isEvent_Event() {}
+
+func (*Event_WindowLearned) isEvent_Event() {}
+
+func (*Event_ExecutionsShown) isEvent_Event() {}
+
+func (*Event_RetryDropped) isEvent_Event() {}
+
+func (*Event_ErasureLearned) isEvent_Event() {}
 
 // LogOpened is the first entry of commit 1 of every log.
 type LogOpened struct {
@@ -890,9 +1450,18 @@ type JobCreated struct {
 	Rollout        *RolloutConfig `protobuf:"bytes,8,opt,name=rollout,proto3" json:"rollout,omitempty"`
 	Timeout        *TimeoutConfig `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// The commit of log.targeting as of which every target was known.
-	TargetsKnownAt uint64 `protobuf:"varint,10,opt,name=targets_known_at,json=targetsKnownAt,proto3" json:"targets_known_at,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	TargetsKnownAt             uint64              `protobuf:"varint,10,opt,name=targets_known_at,json=targetsKnownAt,proto3" json:"targets_known_at,omitempty"`
+	Abort                      *AbortConfig        `protobuf:"bytes,11,opt,name=abort,proto3" json:"abort,omitempty"`
+	Retry                      *RetryConfig        `protobuf:"bytes,12,opt,name=retry,proto3" json:"retry,omitempty"`
+	Scheduling                 *SchedulingConfig   `protobuf:"bytes,13,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	PresignedUrl               *PresignedUrlConfig `protobuf:"bytes,14,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	Tags                       []*Tag              `protobuf:"bytes,15,rep,name=tags,proto3" json:"tags,omitempty"`
+	NamespaceId                string              `protobuf:"bytes,16,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
+	JobTemplateArn             string              `protobuf:"bytes,17,opt,name=job_template_arn,json=jobTemplateArn,proto3" json:"job_template_arn,omitempty"`
+	DocumentParameters         []*Parameter        `protobuf:"bytes,18,rep,name=document_parameters,json=documentParameters,proto3" json:"document_parameters,omitempty"`
+	DestinationPackageVersions []string            `protobuf:"bytes,19,rep,name=destination_package_versions,json=destinationPackageVersions,proto3" json:"destination_package_versions,omitempty"`
+	unknownFields              protoimpl.UnknownFields
+	sizeCache                  protoimpl.SizeCache
 }
 
 func (x *JobCreated) Reset() {
@@ -995,7 +1564,70 @@ func (x *JobCreated) GetTargetsKnownAt() uint64 {
 	return 0
 }
 
-// JobStarted (log.job): the job's things may be selected from here on.
+func (x *JobCreated) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *JobCreated) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobCreated) GetScheduling() *SchedulingConfig {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *JobCreated) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *JobCreated) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *JobCreated) GetNamespaceId() string {
+	if x != nil {
+		return x.NamespaceId
+	}
+	return ""
+}
+
+func (x *JobCreated) GetJobTemplateArn() string {
+	if x != nil {
+		return x.JobTemplateArn
+	}
+	return ""
+}
+
+func (x *JobCreated) GetDocumentParameters() []*Parameter {
+	if x != nil {
+		return x.DocumentParameters
+	}
+	return nil
+}
+
+func (x *JobCreated) GetDestinationPackageVersions() []string {
+	if x != nil {
+		return x.DestinationPackageVersions
+	}
+	return nil
+}
+
+// JobStarted (log.job): the job's things may be selected from here on. Until then a created job is SCHEDULED.
 type JobStarted struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Job             uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1056,20 +1688,929 @@ func (x *JobStarted) GetTargetSelection() TargetSelection {
 	return TargetSelection_TARGET_SELECTION_UNSPECIFIED
 }
 
-// JobCancelStarted (log.job): the job is CANCELED; its executions are being canceled.
-type JobCancelStarted struct {
+// JobWindowOpened (log.job): a maintenance window begins; the job is IN_PROGRESS. The first one follows JobStarted.
+type JobWindowOpened struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	ClosesAtMs    int64                  `protobuf:"varint,2,opt,name=closes_at_ms,json=closesAtMs,proto3" json:"closes_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobWindowOpened) Reset() {
+	*x = JobWindowOpened{}
+	mi := &file_drover_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobWindowOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobWindowOpened) ProtoMessage() {}
+
+func (x *JobWindowOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobWindowOpened.ProtoReflect.Descriptor instead.
+func (*JobWindowOpened) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *JobWindowOpened) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobWindowOpened) GetClosesAtMs() int64 {
+	if x != nil {
+		return x.ClosesAtMs
+	}
+	return 0
+}
+
+// JobWindowClosed (log.job): the job is SCHEDULED until its next window.
+type JobWindowClosed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	// 0 is none.
+	OpensAtMs     int64 `protobuf:"varint,2,opt,name=opens_at_ms,json=opensAtMs,proto3" json:"opens_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobWindowClosed) Reset() {
+	*x = JobWindowClosed{}
+	mi := &file_drover_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobWindowClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobWindowClosed) ProtoMessage() {}
+
+func (x *JobWindowClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobWindowClosed.ProtoReflect.Descriptor instead.
+func (*JobWindowClosed) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *JobWindowClosed) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobWindowClosed) GetOpensAtMs() int64 {
+	if x != nil {
+		return x.OpensAtMs
+	}
+	return 0
+}
+
+// JobEndReached (log.job): the end time has come. The job is COMPLETED once every execution has ended.
+type JobEndReached struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	EndBehavior   EndBehavior            `protobuf:"varint,2,opt,name=end_behavior,json=endBehavior,proto3,enum=drover.v1.EndBehavior" json:"end_behavior,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobEndReached) Reset() {
+	*x = JobEndReached{}
+	mi := &file_drover_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobEndReached) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobEndReached) ProtoMessage() {}
+
+func (x *JobEndReached) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobEndReached.ProtoReflect.Descriptor instead.
+func (*JobEndReached) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *JobEndReached) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobEndReached) GetEndBehavior() EndBehavior {
+	if x != nil {
+		return x.EndBehavior
+	}
+	return EndBehavior_END_BEHAVIOR_UNSPECIFIED
+}
+
+// JobUpdated (log.job): what is present takes the place of what was there, as a whole (specification 2.6).
+type JobUpdated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Description   *string                `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	PresignedUrl  *PresignedUrlConfig    `protobuf:"bytes,3,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	Rollout       *RolloutConfig         `protobuf:"bytes,4,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Abort         *AbortConfig           `protobuf:"bytes,5,opt,name=abort,proto3" json:"abort,omitempty"`
+	Timeout       *TimeoutConfig         `protobuf:"bytes,6,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Retry         *RetryConfig           `protobuf:"bytes,7,opt,name=retry,proto3" json:"retry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobUpdated) Reset() {
+	*x = JobUpdated{}
+	mi := &file_drover_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobUpdated) ProtoMessage() {}
+
+func (x *JobUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobUpdated.ProtoReflect.Descriptor instead.
+func (*JobUpdated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *JobUpdated) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobUpdated) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+func (x *JobUpdated) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *JobUpdated) GetRollout() *RolloutConfig {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *JobUpdated) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *JobUpdated) GetTimeout() *TimeoutConfig {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *JobUpdated) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+// TargetsAssociated (log.job): targets that a continuous job has beside those it had.
+type TargetsAssociated struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Job            uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Targets        []*Target              `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`
+	Comment        string                 `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	TargetsKnownAt uint64                 `protobuf:"varint,4,opt,name=targets_known_at,json=targetsKnownAt,proto3" json:"targets_known_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TargetsAssociated) Reset() {
+	*x = TargetsAssociated{}
+	mi := &file_drover_v1_event_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetsAssociated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetsAssociated) ProtoMessage() {}
+
+func (x *TargetsAssociated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetsAssociated.ProtoReflect.Descriptor instead.
+func (*TargetsAssociated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TargetsAssociated) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *TargetsAssociated) GetTargets() []*Target {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *TargetsAssociated) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *TargetsAssociated) GetTargetsKnownAt() uint64 {
+	if x != nil {
+		return x.TargetsKnownAt
+	}
+	return 0
+}
+
+// JobDeletionStarted (log.job): the job is DELETION_IN_PROGRESS; its executions are being deleted.
+type JobDeletionStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
 	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
-	ReasonCode    string                 `protobuf:"bytes,3,opt,name=reason_code,json=reasonCode,proto3" json:"reason_code,omitempty"`
-	Comment       string                 `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobDeletionStarted) Reset() {
+	*x = JobDeletionStarted{}
+	mi := &file_drover_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobDeletionStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobDeletionStarted) ProtoMessage() {}
+
+func (x *JobDeletionStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobDeletionStarted.ProtoReflect.Descriptor instead.
+func (*JobDeletionStarted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *JobDeletionStarted) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobDeletionStarted) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+// JobDeleted (log.job): every home has deleted its executions; the id is free.
+type JobDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobDeleted) Reset() {
+	*x = JobDeleted{}
+	mi := &file_drover_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobDeleted) ProtoMessage() {}
+
+func (x *JobDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobDeleted.ProtoReflect.Descriptor instead.
+func (*JobDeleted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *JobDeleted) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+// JobTemplate is what a template keeps (specification 2.8).
+type JobTemplate struct {
+	state                      protoimpl.MessageState `protogen:"open.v1"`
+	TemplateId                 string                 `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	Description                string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	Document                   []byte                 `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
+	DocumentSource             string                 `protobuf:"bytes,4,opt,name=document_source,json=documentSource,proto3" json:"document_source,omitempty"`
+	PresignedUrl               *PresignedUrlConfig    `protobuf:"bytes,5,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	Rollout                    *RolloutConfig         `protobuf:"bytes,6,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Abort                      *AbortConfig           `protobuf:"bytes,7,opt,name=abort,proto3" json:"abort,omitempty"`
+	Timeout                    *TimeoutConfig         `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Retry                      *RetryConfig           `protobuf:"bytes,9,opt,name=retry,proto3" json:"retry,omitempty"`
+	Windows                    []*MaintenanceWindow   `protobuf:"bytes,10,rep,name=windows,proto3" json:"windows,omitempty"`
+	DestinationPackageVersions []string               `protobuf:"bytes,11,rep,name=destination_package_versions,json=destinationPackageVersions,proto3" json:"destination_package_versions,omitempty"`
+	unknownFields              protoimpl.UnknownFields
+	sizeCache                  protoimpl.SizeCache
+}
+
+func (x *JobTemplate) Reset() {
+	*x = JobTemplate{}
+	mi := &file_drover_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobTemplate) ProtoMessage() {}
+
+func (x *JobTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobTemplate.ProtoReflect.Descriptor instead.
+func (*JobTemplate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *JobTemplate) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+func (x *JobTemplate) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *JobTemplate) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetDocumentSource() string {
+	if x != nil {
+		return x.DocumentSource
+	}
+	return ""
+}
+
+func (x *JobTemplate) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetRollout() *RolloutConfig {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetTimeout() *TimeoutConfig {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetWindows() []*MaintenanceWindow {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
+func (x *JobTemplate) GetDestinationPackageVersions() []string {
+	if x != nil {
+		return x.DestinationPackageVersions
+	}
+	return nil
+}
+
+// JobTemplateCreated (log.job). Its position is the template's number.
+type JobTemplateCreated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Template      *JobTemplate           `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	Tags          []*Tag                 `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobTemplateCreated) Reset() {
+	*x = JobTemplateCreated{}
+	mi := &file_drover_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobTemplateCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobTemplateCreated) ProtoMessage() {}
+
+func (x *JobTemplateCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobTemplateCreated.ProtoReflect.Descriptor instead.
+func (*JobTemplateCreated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *JobTemplateCreated) GetTemplate() *JobTemplate {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *JobTemplateCreated) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type JobTemplateDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TemplateId    string                 `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobTemplateDeleted) Reset() {
+	*x = JobTemplateDeleted{}
+	mi := &file_drover_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobTemplateDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobTemplateDeleted) ProtoMessage() {}
+
+func (x *JobTemplateDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobTemplateDeleted.ProtoReflect.Descriptor instead.
+func (*JobTemplateDeleted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *JobTemplateDeleted) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+// ResourceTagged (log.job): tags of a job or a template that are new or have another value.
+type ResourceTagged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resource      *TaggedResource        `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Tags          []*Tag                 `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResourceTagged) Reset() {
+	*x = ResourceTagged{}
+	mi := &file_drover_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResourceTagged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResourceTagged) ProtoMessage() {}
+
+func (x *ResourceTagged) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResourceTagged.ProtoReflect.Descriptor instead.
+func (*ResourceTagged) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ResourceTagged) GetResource() *TaggedResource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *ResourceTagged) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type ResourceUntagged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resource      *TaggedResource        `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Keys          []string               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResourceUntagged) Reset() {
+	*x = ResourceUntagged{}
+	mi := &file_drover_v1_event_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResourceUntagged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResourceUntagged) ProtoMessage() {}
+
+func (x *ResourceUntagged) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResourceUntagged.ProtoReflect.Descriptor instead.
+func (*ResourceUntagged) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ResourceUntagged) GetResource() *TaggedResource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *ResourceUntagged) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// TaggedResource is what tags stand on. A job is named by its number, so that tags do not outlive it.
+type TaggedResource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Resource:
+	//
+	//	*TaggedResource_Job
+	//	*TaggedResource_TemplateId
+	//	*TaggedResource_Group
+	//	*TaggedResource_ThingType
+	Resource      isTaggedResource_Resource `protobuf_oneof:"resource"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaggedResource) Reset() {
+	*x = TaggedResource{}
+	mi := &file_drover_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaggedResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaggedResource) ProtoMessage() {}
+
+func (x *TaggedResource) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaggedResource.ProtoReflect.Descriptor instead.
+func (*TaggedResource) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TaggedResource) GetResource() isTaggedResource_Resource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *TaggedResource) GetJob() uint64 {
+	if x != nil {
+		if x, ok := x.Resource.(*TaggedResource_Job); ok {
+			return x.Job
+		}
+	}
+	return 0
+}
+
+func (x *TaggedResource) GetTemplateId() string {
+	if x != nil {
+		if x, ok := x.Resource.(*TaggedResource_TemplateId); ok {
+			return x.TemplateId
+		}
+	}
+	return ""
+}
+
+func (x *TaggedResource) GetGroup() string {
+	if x != nil {
+		if x, ok := x.Resource.(*TaggedResource_Group); ok {
+			return x.Group
+		}
+	}
+	return ""
+}
+
+func (x *TaggedResource) GetThingType() string {
+	if x != nil {
+		if x, ok := x.Resource.(*TaggedResource_ThingType); ok {
+			return x.ThingType
+		}
+	}
+	return ""
+}
+
+type isTaggedResource_Resource interface {
+	isTaggedResource_Resource()
+}
+
+type TaggedResource_Job struct {
+	Job uint64 `protobuf:"varint,1,opt,name=job,proto3,oneof"`
+}
+
+type TaggedResource_TemplateId struct {
+	TemplateId string `protobuf:"bytes,2,opt,name=template_id,json=templateId,proto3,oneof"`
+}
+
+type TaggedResource_Group struct {
+	Group string `protobuf:"bytes,3,opt,name=group,proto3,oneof"`
+}
+
+type TaggedResource_ThingType struct {
+	ThingType string `protobuf:"bytes,4,opt,name=thing_type,json=thingType,proto3,oneof"`
+}
+
+func (*TaggedResource_Job) isTaggedResource_Resource() {}
+
+func (*TaggedResource_TemplateId) isTaggedResource_Resource() {}
+
+func (*TaggedResource_Group) isTaggedResource_Resource() {}
+
+func (*TaggedResource_ThingType) isTaggedResource_Resource() {}
+
+// EventsConfigured (log.job): the categories that change (specification 6.1).
+type EventsConfigured struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Configurations []*EventConfiguration  `protobuf:"bytes,1,rep,name=configurations,proto3" json:"configurations,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *EventsConfigured) Reset() {
+	*x = EventsConfigured{}
+	mi := &file_drover_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventsConfigured) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventsConfigured) ProtoMessage() {}
+
+func (x *EventsConfigured) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventsConfigured.ProtoReflect.Descriptor instead.
+func (*EventsConfigured) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EventsConfigured) GetConfigurations() []*EventConfiguration {
+	if x != nil {
+		return x.Configurations
+	}
+	return nil
+}
+
+// JobCancelStarted (log.job): the job is CANCELED; its executions are being canceled.
+type JobCancelStarted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Job        uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Force      bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	ReasonCode string                 `protobuf:"bytes,3,opt,name=reason_code,json=reasonCode,proto3" json:"reason_code,omitempty"`
+	Comment    string                 `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	// An abort criterion was met; rollout has stopped the job already.
+	Aborted       bool `protobuf:"varint,5,opt,name=aborted,proto3" json:"aborted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobCancelStarted) Reset() {
 	*x = JobCancelStarted{}
-	mi := &file_drover_v1_event_proto_msgTypes[7]
+	mi := &file_drover_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +2622,7 @@ func (x *JobCancelStarted) String() string {
 func (*JobCancelStarted) ProtoMessage() {}
 
 func (x *JobCancelStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[7]
+	mi := &file_drover_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +2635,7 @@ func (x *JobCancelStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobCancelStarted.ProtoReflect.Descriptor instead.
 func (*JobCancelStarted) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JobCancelStarted) GetJob() uint64 {
@@ -1125,6 +2666,13 @@ func (x *JobCancelStarted) GetComment() string {
 	return ""
 }
 
+func (x *JobCancelStarted) GetAborted() bool {
+	if x != nil {
+		return x.Aborted
+	}
+	return false
+}
+
 // JobCanceled (log.job): every home has carried the cancel out.
 type JobCanceled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1135,7 +2683,7 @@ type JobCanceled struct {
 
 func (x *JobCanceled) Reset() {
 	*x = JobCanceled{}
-	mi := &file_drover_v1_event_proto_msgTypes[8]
+	mi := &file_drover_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +2695,7 @@ func (x *JobCanceled) String() string {
 func (*JobCanceled) ProtoMessage() {}
 
 func (x *JobCanceled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[8]
+	mi := &file_drover_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +2708,7 @@ func (x *JobCanceled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobCanceled.ProtoReflect.Descriptor instead.
 func (*JobCanceled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JobCanceled) GetJob() uint64 {
@@ -1180,7 +2728,7 @@ type JobCompleted struct {
 
 func (x *JobCompleted) Reset() {
 	*x = JobCompleted{}
-	mi := &file_drover_v1_event_proto_msgTypes[9]
+	mi := &file_drover_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +2740,7 @@ func (x *JobCompleted) String() string {
 func (*JobCompleted) ProtoMessage() {}
 
 func (x *JobCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[9]
+	mi := &file_drover_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +2753,7 @@ func (x *JobCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobCompleted.ProtoReflect.Descriptor instead.
 func (*JobCompleted) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JobCompleted) GetJob() uint64 {
@@ -1227,7 +2775,7 @@ type ThingCreated struct {
 
 func (x *ThingCreated) Reset() {
 	*x = ThingCreated{}
-	mi := &file_drover_v1_event_proto_msgTypes[10]
+	mi := &file_drover_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +2787,7 @@ func (x *ThingCreated) String() string {
 func (*ThingCreated) ProtoMessage() {}
 
 func (x *ThingCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[10]
+	mi := &file_drover_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +2800,7 @@ func (x *ThingCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingCreated.ProtoReflect.Descriptor instead.
 func (*ThingCreated) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ThingCreated) GetThing() *ThingRef {
@@ -1276,6 +2824,76 @@ func (x *ThingCreated) GetAttributes() []*Attribute {
 	return nil
 }
 
+// ThingUpdated (log.targeting): the thing's settings after the change, whole.
+type ThingUpdated struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Thing      *ThingRef              `protobuf:"bytes,1,opt,name=thing,proto3" json:"thing,omitempty"`
+	ThingType  string                 `protobuf:"bytes,2,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	Attributes []*Attribute           `protobuf:"bytes,3,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	// 1 at creation.
+	Version       uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingUpdated) Reset() {
+	*x = ThingUpdated{}
+	mi := &file_drover_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingUpdated) ProtoMessage() {}
+
+func (x *ThingUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingUpdated.ProtoReflect.Descriptor instead.
+func (*ThingUpdated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ThingUpdated) GetThing() *ThingRef {
+	if x != nil {
+		return x.Thing
+	}
+	return nil
+}
+
+func (x *ThingUpdated) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *ThingUpdated) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *ThingUpdated) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // ThingDeleted (log.targeting). It has left every group: a ThingLeft for each stands before it in the same commit.
 type ThingDeleted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1286,7 +2904,7 @@ type ThingDeleted struct {
 
 func (x *ThingDeleted) Reset() {
 	*x = ThingDeleted{}
-	mi := &file_drover_v1_event_proto_msgTypes[11]
+	mi := &file_drover_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +2916,7 @@ func (x *ThingDeleted) String() string {
 func (*ThingDeleted) ProtoMessage() {}
 
 func (x *ThingDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[11]
+	mi := &file_drover_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +2929,7 @@ func (x *ThingDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingDeleted.ProtoReflect.Descriptor instead.
 func (*ThingDeleted) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ThingDeleted) GetThing() *ThingRef {
@@ -1327,15 +2945,17 @@ type GroupCreated struct {
 	Group  string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	Number uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	// The parent's name; empty at the root.
-	Parent        string `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
-	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Parent        string       `protobuf:"bytes,3,opt,name=parent,proto3" json:"parent,omitempty"`
+	Description   string       `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Attributes    []*Attribute `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	Tags          []*Tag       `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupCreated) Reset() {
 	*x = GroupCreated{}
-	mi := &file_drover_v1_event_proto_msgTypes[12]
+	mi := &file_drover_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +2967,7 @@ func (x *GroupCreated) String() string {
 func (*GroupCreated) ProtoMessage() {}
 
 func (x *GroupCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[12]
+	mi := &file_drover_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +2980,7 @@ func (x *GroupCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupCreated.ProtoReflect.Descriptor instead.
 func (*GroupCreated) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GroupCreated) GetGroup() string {
@@ -1391,6 +3011,423 @@ func (x *GroupCreated) GetDescription() string {
 	return ""
 }
 
+func (x *GroupCreated) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *GroupCreated) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// GroupUpdated (log.targeting): the group's settings after the change, whole.
+type GroupUpdated struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Group       string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Number      uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Description string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Attributes  []*Attribute           `protobuf:"bytes,4,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	// 1 at creation.
+	Version       uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupUpdated) Reset() {
+	*x = GroupUpdated{}
+	mi := &file_drover_v1_event_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupUpdated) ProtoMessage() {}
+
+func (x *GroupUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupUpdated.ProtoReflect.Descriptor instead.
+func (*GroupUpdated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *GroupUpdated) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *GroupUpdated) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *GroupUpdated) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *GroupUpdated) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *GroupUpdated) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// GroupDeleted (log.targeting): an intent. The name is free and nobody is a member from this commit on; the members'
+// ThingLeft follow in slices.
+type GroupDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupDeleted) Reset() {
+	*x = GroupDeleted{}
+	mi := &file_drover_v1_event_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupDeleted) ProtoMessage() {}
+
+func (x *GroupDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupDeleted.ProtoReflect.Descriptor instead.
+func (*GroupDeleted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GroupDeleted) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *GroupDeleted) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// ThingTypeCreated (log.targeting). Its position is the type's number.
+type ThingTypeCreated struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	ThingType            string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	Description          string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	SearchableAttributes []string               `protobuf:"bytes,3,rep,name=searchable_attributes,json=searchableAttributes,proto3" json:"searchable_attributes,omitempty"`
+	Tags                 []*Tag                 `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *ThingTypeCreated) Reset() {
+	*x = ThingTypeCreated{}
+	mi := &file_drover_v1_event_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingTypeCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingTypeCreated) ProtoMessage() {}
+
+func (x *ThingTypeCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingTypeCreated.ProtoReflect.Descriptor instead.
+func (*ThingTypeCreated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ThingTypeCreated) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *ThingTypeCreated) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ThingTypeCreated) GetSearchableAttributes() []string {
+	if x != nil {
+		return x.SearchableAttributes
+	}
+	return nil
+}
+
+func (x *ThingTypeCreated) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// ThingTypeDeprecated (log.targeting): no thing may be given the type, or may be again.
+type ThingTypeDeprecated struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ThingType     string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	Undone        bool                   `protobuf:"varint,2,opt,name=undone,proto3" json:"undone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingTypeDeprecated) Reset() {
+	*x = ThingTypeDeprecated{}
+	mi := &file_drover_v1_event_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingTypeDeprecated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingTypeDeprecated) ProtoMessage() {}
+
+func (x *ThingTypeDeprecated) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingTypeDeprecated.ProtoReflect.Descriptor instead.
+func (*ThingTypeDeprecated) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ThingTypeDeprecated) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *ThingTypeDeprecated) GetUndone() bool {
+	if x != nil {
+		return x.Undone
+	}
+	return false
+}
+
+type ThingTypeDeleted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ThingType     string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingTypeDeleted) Reset() {
+	*x = ThingTypeDeleted{}
+	mi := &file_drover_v1_event_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingTypeDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingTypeDeleted) ProtoMessage() {}
+
+func (x *ThingTypeDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingTypeDeleted.ProtoReflect.Descriptor instead.
+func (*ThingTypeDeleted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ThingTypeDeleted) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+// RegistryTagged (log.targeting): tags of a group or a thing type that are new or have another value.
+type RegistryTagged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resource      *TaggedResource        `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Tags          []*Tag                 `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistryTagged) Reset() {
+	*x = RegistryTagged{}
+	mi := &file_drover_v1_event_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistryTagged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistryTagged) ProtoMessage() {}
+
+func (x *RegistryTagged) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistryTagged.ProtoReflect.Descriptor instead.
+func (*RegistryTagged) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RegistryTagged) GetResource() *TaggedResource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *RegistryTagged) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type RegistryUntagged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resource      *TaggedResource        `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	Keys          []string               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistryUntagged) Reset() {
+	*x = RegistryUntagged{}
+	mi := &file_drover_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistryUntagged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistryUntagged) ProtoMessage() {}
+
+func (x *RegistryUntagged) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistryUntagged.ProtoReflect.Descriptor instead.
+func (*RegistryUntagged) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RegistryUntagged) GetResource() *TaggedResource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *RegistryUntagged) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 // ThingJoined (log.targeting): the thing is a direct member of the group.
 type ThingJoined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1402,7 +3439,7 @@ type ThingJoined struct {
 
 func (x *ThingJoined) Reset() {
 	*x = ThingJoined{}
-	mi := &file_drover_v1_event_proto_msgTypes[13]
+	mi := &file_drover_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +3451,7 @@ func (x *ThingJoined) String() string {
 func (*ThingJoined) ProtoMessage() {}
 
 func (x *ThingJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[13]
+	mi := &file_drover_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +3464,7 @@ func (x *ThingJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingJoined.ProtoReflect.Descriptor instead.
 func (*ThingJoined) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ThingJoined) GetGroup() string {
@@ -1455,7 +3492,7 @@ type ThingLeft struct {
 
 func (x *ThingLeft) Reset() {
 	*x = ThingLeft{}
-	mi := &file_drover_v1_event_proto_msgTypes[14]
+	mi := &file_drover_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +3504,7 @@ func (x *ThingLeft) String() string {
 func (*ThingLeft) ProtoMessage() {}
 
 func (x *ThingLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[14]
+	mi := &file_drover_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +3517,7 @@ func (x *ThingLeft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingLeft.ProtoReflect.Descriptor instead.
 func (*ThingLeft) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ThingLeft) GetGroup() string {
@@ -1498,6 +3535,7 @@ func (x *ThingLeft) GetThing() *ThingRef {
 }
 
 // SelectionStarted (log.targeting): an intent. What it selects is as of the commit that holds it.
+// A continuous job has another one for each TargetsAssociated; it selects what no target before it reached.
 type SelectionStarted struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Job             uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1509,7 +3547,7 @@ type SelectionStarted struct {
 
 func (x *SelectionStarted) Reset() {
 	*x = SelectionStarted{}
-	mi := &file_drover_v1_event_proto_msgTypes[15]
+	mi := &file_drover_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +3559,7 @@ func (x *SelectionStarted) String() string {
 func (*SelectionStarted) ProtoMessage() {}
 
 func (x *SelectionStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[15]
+	mi := &file_drover_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +3572,7 @@ func (x *SelectionStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectionStarted.ProtoReflect.Descriptor instead.
 func (*SelectionStarted) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SelectionStarted) GetJob() uint64 {
@@ -1564,14 +3602,16 @@ type ThingsSelected struct {
 	Job    uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
 	Things []*ThingRef            `protobuf:"bytes,2,rep,name=things,proto3" json:"things,omitempty"`
 	// Where the next slice goes on; opaque to all but targeting.
-	Resume        []byte `protobuf:"bytes,3,opt,name=resume,proto3" json:"resume,omitempty"`
+	Resume []byte `protobuf:"bytes,3,opt,name=resume,proto3" json:"resume,omitempty"`
+	// They joined a target of a continuous job after its selection: the pace does not bind them (specification 4.10).
+	Joined        bool `protobuf:"varint,4,opt,name=joined,proto3" json:"joined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ThingsSelected) Reset() {
 	*x = ThingsSelected{}
-	mi := &file_drover_v1_event_proto_msgTypes[16]
+	mi := &file_drover_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +3623,7 @@ func (x *ThingsSelected) String() string {
 func (*ThingsSelected) ProtoMessage() {}
 
 func (x *ThingsSelected) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[16]
+	mi := &file_drover_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +3636,7 @@ func (x *ThingsSelected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsSelected.ProtoReflect.Descriptor instead.
 func (*ThingsSelected) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ThingsSelected) GetJob() uint64 {
@@ -1620,6 +3660,112 @@ func (x *ThingsSelected) GetResume() []byte {
 	return nil
 }
 
+func (x *ThingsSelected) GetJoined() bool {
+	if x != nil {
+		return x.Joined
+	}
+	return false
+}
+
+// ThingsDeselected (log.targeting): they are in no target of the continuous job any more; at most 1,000 things or 32 KiB
+// of names.
+type ThingsDeselected struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Things        []*ThingRef            `protobuf:"bytes,2,rep,name=things,proto3" json:"things,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingsDeselected) Reset() {
+	*x = ThingsDeselected{}
+	mi := &file_drover_v1_event_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingsDeselected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingsDeselected) ProtoMessage() {}
+
+func (x *ThingsDeselected) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingsDeselected.ProtoReflect.Descriptor instead.
+func (*ThingsDeselected) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ThingsDeselected) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ThingsDeselected) GetThings() []*ThingRef {
+	if x != nil {
+		return x.Things
+	}
+	return nil
+}
+
+// SelectionClosed (log.targeting): joins and leaves mean nothing to the job any more.
+type SelectionClosed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelectionClosed) Reset() {
+	*x = SelectionClosed{}
+	mi := &file_drover_v1_event_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelectionClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelectionClosed) ProtoMessage() {}
+
+func (x *SelectionClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelectionClosed.ProtoReflect.Descriptor instead.
+func (*SelectionClosed) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *SelectionClosed) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
 // SelectionFinished (log.targeting): no slice follows.
 type SelectionFinished struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1631,7 +3777,7 @@ type SelectionFinished struct {
 
 func (x *SelectionFinished) Reset() {
 	*x = SelectionFinished{}
-	mi := &file_drover_v1_event_proto_msgTypes[17]
+	mi := &file_drover_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +3789,7 @@ func (x *SelectionFinished) String() string {
 func (*SelectionFinished) ProtoMessage() {}
 
 func (x *SelectionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[17]
+	mi := &file_drover_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +3802,7 @@ func (x *SelectionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectionFinished.ProtoReflect.Descriptor instead.
 func (*SelectionFinished) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SelectionFinished) GetJob() uint64 {
@@ -1683,13 +3829,20 @@ type JobOpened struct {
 	Timeout         *TimeoutConfig         `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	TargetSelection TargetSelection        `protobuf:"varint,6,opt,name=target_selection,json=targetSelection,proto3,enum=drover.v1.TargetSelection" json:"target_selection,omitempty"`
 	CreatedAtMs     int64                  `protobuf:"varint,7,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	Abort           *AbortConfig           `protobuf:"bytes,8,opt,name=abort,proto3" json:"abort,omitempty"`
+	Retry           *RetryConfig           `protobuf:"bytes,9,opt,name=retry,proto3" json:"retry,omitempty"`
+	// Of the schedule: whether there is one, and whether it has windows. Such a job begins with its window closed.
+	Scheduled     bool                `protobuf:"varint,10,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	Windowed      bool                `protobuf:"varint,11,opt,name=windowed,proto3" json:"windowed,omitempty"`
+	PresignedUrl  *PresignedUrlConfig `protobuf:"bytes,12,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	NamespaceId   string              `protobuf:"bytes,13,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobOpened) Reset() {
 	*x = JobOpened{}
-	mi := &file_drover_v1_event_proto_msgTypes[18]
+	mi := &file_drover_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +3854,7 @@ func (x *JobOpened) String() string {
 func (*JobOpened) ProtoMessage() {}
 
 func (x *JobOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[18]
+	mi := &file_drover_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +3867,7 @@ func (x *JobOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobOpened.ProtoReflect.Descriptor instead.
 func (*JobOpened) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *JobOpened) GetJob() uint64 {
@@ -1766,6 +3919,532 @@ func (x *JobOpened) GetCreatedAtMs() int64 {
 	return 0
 }
 
+func (x *JobOpened) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *JobOpened) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobOpened) GetScheduled() bool {
+	if x != nil {
+		return x.Scheduled
+	}
+	return false
+}
+
+func (x *JobOpened) GetWindowed() bool {
+	if x != nil {
+		return x.Windowed
+	}
+	return false
+}
+
+func (x *JobOpened) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *JobOpened) GetNamespaceId() string {
+	if x != nil {
+		return x.NamespaceId
+	}
+	return ""
+}
+
+// JobChanged (log.rollout): what is present takes the place of what was there, as a whole.
+type JobChanged struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Job     uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Rollout *RolloutConfig         `protobuf:"bytes,2,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Abort   *AbortConfig           `protobuf:"bytes,3,opt,name=abort,proto3" json:"abort,omitempty"`
+	// For executions that start from here on.
+	Timeout       *TimeoutConfig      `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Retry         *RetryConfig        `protobuf:"bytes,5,opt,name=retry,proto3" json:"retry,omitempty"`
+	PresignedUrl  *PresignedUrlConfig `protobuf:"bytes,6,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobChanged) Reset() {
+	*x = JobChanged{}
+	mi := &file_drover_v1_event_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobChanged) ProtoMessage() {}
+
+func (x *JobChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobChanged.ProtoReflect.Descriptor instead.
+func (*JobChanged) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *JobChanged) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobChanged) GetRollout() *RolloutConfig {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *JobChanged) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *JobChanged) GetTimeout() *TimeoutConfig {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *JobChanged) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobChanged) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+// WindowOpened (log.rollout): releases go on; homes show what is queued. An intent for the homes.
+type WindowOpened struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	ClosesAtMs    int64                  `protobuf:"varint,2,opt,name=closes_at_ms,json=closesAtMs,proto3" json:"closes_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WindowOpened) Reset() {
+	*x = WindowOpened{}
+	mi := &file_drover_v1_event_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WindowOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WindowOpened) ProtoMessage() {}
+
+func (x *WindowOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WindowOpened.ProtoReflect.Descriptor instead.
+func (*WindowOpened) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *WindowOpened) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *WindowOpened) GetClosesAtMs() int64 {
+	if x != nil {
+		return x.ClosesAtMs
+	}
+	return 0
+}
+
+// WindowClosed (log.rollout): nothing is released until the next window; homes hide what is queued. An intent for the
+// homes.
+type WindowClosed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	// 0 is none.
+	OpensAtMs     int64 `protobuf:"varint,2,opt,name=opens_at_ms,json=opensAtMs,proto3" json:"opens_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WindowClosed) Reset() {
+	*x = WindowClosed{}
+	mi := &file_drover_v1_event_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WindowClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WindowClosed) ProtoMessage() {}
+
+func (x *WindowClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WindowClosed.ProtoReflect.Descriptor instead.
+func (*WindowClosed) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *WindowClosed) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *WindowClosed) GetOpensAtMs() int64 {
+	if x != nil {
+		return x.OpensAtMs
+	}
+	return 0
+}
+
+// AbortTriggered (log.rollout): a criterion was met. JobStopped follows in the same commit.
+type AbortTriggered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The criterion, counted from 0, and what it says.
+	Criterion           uint32      `protobuf:"varint,2,opt,name=criterion,proto3" json:"criterion,omitempty"`
+	Failure             FailureType `protobuf:"varint,3,opt,name=failure,proto3,enum=drover.v1.FailureType" json:"failure,omitempty"`
+	ThresholdHundredths uint32      `protobuf:"varint,4,opt,name=threshold_hundredths,json=thresholdHundredths,proto3" json:"threshold_hundredths,omitempty"`
+	MinExecuted         uint32      `protobuf:"varint,5,opt,name=min_executed,json=minExecuted,proto3" json:"min_executed,omitempty"`
+	// What was counted: failures of that type among executions that have ended (U6).
+	Failures uint64 `protobuf:"varint,6,opt,name=failures,proto3" json:"failures,omitempty"`
+	Executed uint64 `protobuf:"varint,7,opt,name=executed,proto3" json:"executed,omitempty"`
+	// The last commit of the tallies that made it true, as a position of log.execution.<home>.
+	Crossing *Position `protobuf:"bytes,8,opt,name=crossing,proto3" json:"crossing,omitempty"`
+	// How many things were released by then, and the most that one release may hold after the crossing (design 7).
+	Released      uint64 `protobuf:"varint,9,opt,name=released,proto3" json:"released,omitempty"`
+	Bound         uint64 `protobuf:"varint,10,opt,name=bound,proto3" json:"bound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortTriggered) Reset() {
+	*x = AbortTriggered{}
+	mi := &file_drover_v1_event_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortTriggered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortTriggered) ProtoMessage() {}
+
+func (x *AbortTriggered) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortTriggered.ProtoReflect.Descriptor instead.
+func (*AbortTriggered) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AbortTriggered) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetCriterion() uint32 {
+	if x != nil {
+		return x.Criterion
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetFailure() FailureType {
+	if x != nil {
+		return x.Failure
+	}
+	return FailureType_FAILURE_TYPE_UNSPECIFIED
+}
+
+func (x *AbortTriggered) GetThresholdHundredths() uint32 {
+	if x != nil {
+		return x.ThresholdHundredths
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetMinExecuted() uint32 {
+	if x != nil {
+		return x.MinExecuted
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetFailures() uint64 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetExecuted() uint64 {
+	if x != nil {
+		return x.Executed
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetCrossing() *Position {
+	if x != nil {
+		return x.Crossing
+	}
+	return nil
+}
+
+func (x *AbortTriggered) GetReleased() uint64 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *AbortTriggered) GetBound() uint64 {
+	if x != nil {
+		return x.Bound
+	}
+	return 0
+}
+
+// ThingsJoined (log.rollout): things that joined a continuous job; released as soon as it may release at all, unpaced.
+type ThingsJoined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The number of this chunk among the joined of its job: 0, 1, 2, …
+	Chunk         uint64      `protobuf:"varint,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Things        []*ThingRef `protobuf:"bytes,3,rep,name=things,proto3" json:"things,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingsJoined) Reset() {
+	*x = ThingsJoined{}
+	mi := &file_drover_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingsJoined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingsJoined) ProtoMessage() {}
+
+func (x *ThingsJoined) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingsJoined.ProtoReflect.Descriptor instead.
+func (*ThingsJoined) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ThingsJoined) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ThingsJoined) GetChunk() uint64 {
+	if x != nil {
+		return x.Chunk
+	}
+	return 0
+}
+
+func (x *ThingsJoined) GetThings() []*ThingRef {
+	if x != nil {
+		return x.Things
+	}
+	return nil
+}
+
+// ThingsWithdrawn (log.rollout): things of one home that are in no target any more. What is queued for them is removed,
+// what is in progress goes on (U2); those that wait are passed over when their turn comes.
+type ThingsWithdrawn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Home          uint32                 `protobuf:"varint,2,opt,name=home,proto3" json:"home,omitempty"`
+	Things        []*ThingRef            `protobuf:"bytes,3,rep,name=things,proto3" json:"things,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThingsWithdrawn) Reset() {
+	*x = ThingsWithdrawn{}
+	mi := &file_drover_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingsWithdrawn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingsWithdrawn) ProtoMessage() {}
+
+func (x *ThingsWithdrawn) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingsWithdrawn.ProtoReflect.Descriptor instead.
+func (*ThingsWithdrawn) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ThingsWithdrawn) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ThingsWithdrawn) GetHome() uint32 {
+	if x != nil {
+		return x.Home
+	}
+	return 0
+}
+
+func (x *ThingsWithdrawn) GetThings() []*ThingRef {
+	if x != nil {
+		return x.Things
+	}
+	return nil
+}
+
+// JobErased (log.rollout): the job's executions are deleted. An intent for the homes.
+type JobErased struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobErased) Reset() {
+	*x = JobErased{}
+	mi := &file_drover_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobErased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobErased) ProtoMessage() {}
+
+func (x *JobErased) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobErased.ProtoReflect.Descriptor instead.
+func (*JobErased) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *JobErased) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
 // ThingsWaiting (log.rollout): selected things that are not released yet.
 type ThingsWaiting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1779,7 +4458,7 @@ type ThingsWaiting struct {
 
 func (x *ThingsWaiting) Reset() {
 	*x = ThingsWaiting{}
-	mi := &file_drover_v1_event_proto_msgTypes[19]
+	mi := &file_drover_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +4470,7 @@ func (x *ThingsWaiting) String() string {
 func (*ThingsWaiting) ProtoMessage() {}
 
 func (x *ThingsWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[19]
+	mi := &file_drover_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +4483,7 @@ func (x *ThingsWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsWaiting.ProtoReflect.Descriptor instead.
 func (*ThingsWaiting) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ThingsWaiting) GetJob() uint64 {
@@ -1839,7 +4518,7 @@ type WaitingComplete struct {
 
 func (x *WaitingComplete) Reset() {
 	*x = WaitingComplete{}
-	mi := &file_drover_v1_event_proto_msgTypes[20]
+	mi := &file_drover_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +4530,7 @@ func (x *WaitingComplete) String() string {
 func (*WaitingComplete) ProtoMessage() {}
 
 func (x *WaitingComplete) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[20]
+	mi := &file_drover_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +4543,7 @@ func (x *WaitingComplete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingComplete.ProtoReflect.Descriptor instead.
 func (*WaitingComplete) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WaitingComplete) GetJob() uint64 {
@@ -1892,14 +4571,18 @@ type ExecutionsReleased struct {
 	UntilChunk  uint64 `protobuf:"varint,4,opt,name=until_chunk,json=untilChunk,proto3" json:"until_chunk,omitempty"`
 	UntilOffset uint32 `protobuf:"varint,5,opt,name=until_offset,json=untilOffset,proto3" json:"until_offset,omitempty"`
 	// The place in the job's pace up to which things are released or forfeited.
-	UntilSlot     uint64 `protobuf:"varint,6,opt,name=until_slot,json=untilSlot,proto3" json:"until_slot,omitempty"`
+	UntilSlot uint64 `protobuf:"varint,6,opt,name=until_slot,json=untilSlot,proto3" json:"until_slot,omitempty"`
+	// They joined: the chunk and the offset are those of ThingsJoined.
+	Joined bool `protobuf:"varint,7,opt,name=joined,proto3" json:"joined,omitempty"`
+	// Things passed over between the release before and this one, because they were withdrawn.
+	PassedOver    uint32 `protobuf:"varint,8,opt,name=passed_over,json=passedOver,proto3" json:"passed_over,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionsReleased) Reset() {
 	*x = ExecutionsReleased{}
-	mi := &file_drover_v1_event_proto_msgTypes[21]
+	mi := &file_drover_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +4594,7 @@ func (x *ExecutionsReleased) String() string {
 func (*ExecutionsReleased) ProtoMessage() {}
 
 func (x *ExecutionsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[21]
+	mi := &file_drover_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +4607,7 @@ func (x *ExecutionsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionsReleased.ProtoReflect.Descriptor instead.
 func (*ExecutionsReleased) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ExecutionsReleased) GetJob() uint64 {
@@ -1969,6 +4652,20 @@ func (x *ExecutionsReleased) GetUntilSlot() uint64 {
 	return 0
 }
 
+func (x *ExecutionsReleased) GetJoined() bool {
+	if x != nil {
+		return x.Joined
+	}
+	return false
+}
+
+func (x *ExecutionsReleased) GetPassedOver() uint32 {
+	if x != nil {
+		return x.PassedOver
+	}
+	return 0
+}
+
 // Observed (log.rollout): what rollout has learned of the counts at the homes.
 type Observed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1979,7 +4676,7 @@ type Observed struct {
 
 func (x *Observed) Reset() {
 	*x = Observed{}
-	mi := &file_drover_v1_event_proto_msgTypes[22]
+	mi := &file_drover_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +4688,7 @@ func (x *Observed) String() string {
 func (*Observed) ProtoMessage() {}
 
 func (x *Observed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[22]
+	mi := &file_drover_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +4701,7 @@ func (x *Observed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observed.ProtoReflect.Descriptor instead.
 func (*Observed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Observed) GetHomes() []*HomeTally {
@@ -2026,7 +4723,7 @@ type HomeTally struct {
 
 func (x *HomeTally) Reset() {
 	*x = HomeTally{}
-	mi := &file_drover_v1_event_proto_msgTypes[23]
+	mi := &file_drover_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +4735,7 @@ func (x *HomeTally) String() string {
 func (*HomeTally) ProtoMessage() {}
 
 func (x *HomeTally) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[23]
+	mi := &file_drover_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +4748,7 @@ func (x *HomeTally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeTally.ProtoReflect.Descriptor instead.
 func (*HomeTally) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *HomeTally) GetHome() uint32 {
@@ -2093,7 +4790,7 @@ type ObservedTally struct {
 
 func (x *ObservedTally) Reset() {
 	*x = ObservedTally{}
-	mi := &file_drover_v1_event_proto_msgTypes[24]
+	mi := &file_drover_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +4802,7 @@ func (x *ObservedTally) String() string {
 func (*ObservedTally) ProtoMessage() {}
 
 func (x *ObservedTally) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[24]
+	mi := &file_drover_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +4815,7 @@ func (x *ObservedTally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedTally.ProtoReflect.Descriptor instead.
 func (*ObservedTally) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ObservedTally) GetJob() uint64 {
@@ -2188,7 +4885,7 @@ type ObservedCount struct {
 
 func (x *ObservedCount) Reset() {
 	*x = ObservedCount{}
-	mi := &file_drover_v1_event_proto_msgTypes[25]
+	mi := &file_drover_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +4897,7 @@ func (x *ObservedCount) String() string {
 func (*ObservedCount) ProtoMessage() {}
 
 func (x *ObservedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[25]
+	mi := &file_drover_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +4910,7 @@ func (x *ObservedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedCount.ProtoReflect.Descriptor instead.
 func (*ObservedCount) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ObservedCount) GetStatus() ExecutionStatus {
@@ -2232,16 +4929,20 @@ func (x *ObservedCount) GetCount() int64 {
 
 // JobStopped (log.rollout): nothing of the job is released after this commit. An intent for the homes.
 type JobStopped struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Force bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	// Absent in older logs: STOPPED or FORCE_STOPPED, as force says. ENDED: what is pending goes on.
+	Phase JobPhase `protobuf:"varint,3,opt,name=phase,proto3,enum=drover.v1.JobPhase" json:"phase,omitempty"`
+	// The end time came: once every execution has ended the job is closed.
+	Completes     bool `protobuf:"varint,4,opt,name=completes,proto3" json:"completes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobStopped) Reset() {
 	*x = JobStopped{}
-	mi := &file_drover_v1_event_proto_msgTypes[26]
+	mi := &file_drover_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +4954,7 @@ func (x *JobStopped) String() string {
 func (*JobStopped) ProtoMessage() {}
 
 func (x *JobStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[26]
+	mi := &file_drover_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +4967,7 @@ func (x *JobStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStopped.ProtoReflect.Descriptor instead.
 func (*JobStopped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *JobStopped) GetJob() uint64 {
@@ -2283,6 +4984,20 @@ func (x *JobStopped) GetForce() bool {
 	return false
 }
 
+func (x *JobStopped) GetPhase() JobPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return JobPhase_JOB_PHASE_UNSPECIFIED
+}
+
+func (x *JobStopped) GetCompletes() bool {
+	if x != nil {
+		return x.Completes
+	}
+	return false
+}
+
 // ThingsDropped (log.rollout): waiting things that will not be released, up to a chunk, exclusive.
 type ThingsDropped struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2295,7 +5010,7 @@ type ThingsDropped struct {
 
 func (x *ThingsDropped) Reset() {
 	*x = ThingsDropped{}
-	mi := &file_drover_v1_event_proto_msgTypes[27]
+	mi := &file_drover_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +5022,7 @@ func (x *ThingsDropped) String() string {
 func (*ThingsDropped) ProtoMessage() {}
 
 func (x *ThingsDropped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[27]
+	mi := &file_drover_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +5035,7 @@ func (x *ThingsDropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsDropped.ProtoReflect.Descriptor instead.
 func (*ThingsDropped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ThingsDropped) GetJob() uint64 {
@@ -2354,7 +5069,7 @@ type JobClosed struct {
 
 func (x *JobClosed) Reset() {
 	*x = JobClosed{}
-	mi := &file_drover_v1_event_proto_msgTypes[28]
+	mi := &file_drover_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2366,7 +5081,7 @@ func (x *JobClosed) String() string {
 func (*JobClosed) ProtoMessage() {}
 
 func (x *JobClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[28]
+	mi := &file_drover_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2379,7 +5094,7 @@ func (x *JobClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobClosed.ProtoReflect.Descriptor instead.
 func (*JobClosed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *JobClosed) GetJob() uint64 {
@@ -2400,7 +5115,7 @@ type JobDrained struct {
 
 func (x *JobDrained) Reset() {
 	*x = JobDrained{}
-	mi := &file_drover_v1_event_proto_msgTypes[29]
+	mi := &file_drover_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +5127,7 @@ func (x *JobDrained) String() string {
 func (*JobDrained) ProtoMessage() {}
 
 func (x *JobDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[29]
+	mi := &file_drover_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +5140,7 @@ func (x *JobDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDrained.ProtoReflect.Descriptor instead.
 func (*JobDrained) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *JobDrained) GetJob() uint64 {
@@ -2453,7 +5168,7 @@ type ThingRemoved struct {
 
 func (x *ThingRemoved) Reset() {
 	*x = ThingRemoved{}
-	mi := &file_drover_v1_event_proto_msgTypes[30]
+	mi := &file_drover_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +5180,7 @@ func (x *ThingRemoved) String() string {
 func (*ThingRemoved) ProtoMessage() {}
 
 func (x *ThingRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[30]
+	mi := &file_drover_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +5193,7 @@ func (x *ThingRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingRemoved.ProtoReflect.Descriptor instead.
 func (*ThingRemoved) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ThingRemoved) GetThing() *ThingRef {
@@ -2497,18 +5212,23 @@ func (x *ThingRemoved) GetHome() uint32 {
 
 // JobLearned (log.execution): what this home keeps of JobOpened.
 type JobLearned struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	JobId         string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	Document      []byte                 `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
-	Timeout       *TimeoutConfig         `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Job      uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	JobId    string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Document []byte                 `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
+	Timeout  *TimeoutConfig         `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Retry    *RetryConfig           `protobuf:"bytes,5,opt,name=retry,proto3" json:"retry,omitempty"`
+	// Of the schedule: whether there is one, and whether it has windows.
+	Scheduled     bool                `protobuf:"varint,6,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	Windowed      bool                `protobuf:"varint,7,opt,name=windowed,proto3" json:"windowed,omitempty"`
+	PresignedUrl  *PresignedUrlConfig `protobuf:"bytes,8,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobLearned) Reset() {
 	*x = JobLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[31]
+	mi := &file_drover_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +5240,7 @@ func (x *JobLearned) String() string {
 func (*JobLearned) ProtoMessage() {}
 
 func (x *JobLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[31]
+	mi := &file_drover_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +5253,7 @@ func (x *JobLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobLearned.ProtoReflect.Descriptor instead.
 func (*JobLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *JobLearned) GetJob() uint64 {
@@ -2564,6 +5284,446 @@ func (x *JobLearned) GetTimeout() *TimeoutConfig {
 	return nil
 }
 
+func (x *JobLearned) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobLearned) GetScheduled() bool {
+	if x != nil {
+		return x.Scheduled
+	}
+	return false
+}
+
+func (x *JobLearned) GetWindowed() bool {
+	if x != nil {
+		return x.Windowed
+	}
+	return false
+}
+
+func (x *JobLearned) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+// JobChangeLearned (log.execution): what this home keeps of JobChanged.
+type JobChangeLearned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Timeout       *TimeoutConfig         `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Retry         *RetryConfig           `protobuf:"bytes,3,opt,name=retry,proto3" json:"retry,omitempty"`
+	PresignedUrl  *PresignedUrlConfig    `protobuf:"bytes,4,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobChangeLearned) Reset() {
+	*x = JobChangeLearned{}
+	mi := &file_drover_v1_event_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobChangeLearned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobChangeLearned) ProtoMessage() {}
+
+func (x *JobChangeLearned) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobChangeLearned.ProtoReflect.Descriptor instead.
+func (*JobChangeLearned) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *JobChangeLearned) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobChangeLearned) GetTimeout() *TimeoutConfig {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *JobChangeLearned) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobChangeLearned) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+// WindowLearned (log.execution): an intent. From this commit on the job's queued executions are shown, or hidden;
+// devices are told of it in slices.
+type WindowLearned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Open          bool                   `protobuf:"varint,2,opt,name=open,proto3" json:"open,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WindowLearned) Reset() {
+	*x = WindowLearned{}
+	mi := &file_drover_v1_event_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WindowLearned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WindowLearned) ProtoMessage() {}
+
+func (x *WindowLearned) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WindowLearned.ProtoReflect.Descriptor instead.
+func (*WindowLearned) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *WindowLearned) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *WindowLearned) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
+}
+
+// ExecutionsShown (log.execution): a slice of things whose list changed because a window opened or closed.
+type ExecutionsShown struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Job    uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Things []string               `protobuf:"bytes,2,rep,name=things,proto3" json:"things,omitempty"`
+	// False: they are hidden.
+	Shown         bool `protobuf:"varint,3,opt,name=shown,proto3" json:"shown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionsShown) Reset() {
+	*x = ExecutionsShown{}
+	mi := &file_drover_v1_event_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionsShown) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionsShown) ProtoMessage() {}
+
+func (x *ExecutionsShown) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionsShown.ProtoReflect.Descriptor instead.
+func (*ExecutionsShown) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ExecutionsShown) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ExecutionsShown) GetThings() []string {
+	if x != nil {
+		return x.Things
+	}
+	return nil
+}
+
+func (x *ExecutionsShown) GetShown() bool {
+	if x != nil {
+		return x.Shown
+	}
+	return false
+}
+
+// RetryDropped (log.execution): a retry that was due is not made; the thing has ended as its last attempt did.
+type RetryDropped struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Job             uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Thing           *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
+	ExecutionNumber uint64                 `protobuf:"varint,3,opt,name=execution_number,json=executionNumber,proto3" json:"execution_number,omitempty"`
+	// The status in which the last attempt ended, and when it had started, 0 if never: what the thing counts as.
+	Status        ExecutionStatus `protobuf:"varint,4,opt,name=status,proto3,enum=drover.v1.ExecutionStatus" json:"status,omitempty"`
+	StartedAtMs   int64           `protobuf:"varint,5,opt,name=started_at_ms,json=startedAtMs,proto3" json:"started_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDropped) Reset() {
+	*x = RetryDropped{}
+	mi := &file_drover_v1_event_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDropped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDropped) ProtoMessage() {}
+
+func (x *RetryDropped) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDropped.ProtoReflect.Descriptor instead.
+func (*RetryDropped) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *RetryDropped) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *RetryDropped) GetThing() *ThingRef {
+	if x != nil {
+		return x.Thing
+	}
+	return nil
+}
+
+func (x *RetryDropped) GetExecutionNumber() uint64 {
+	if x != nil {
+		return x.ExecutionNumber
+	}
+	return 0
+}
+
+func (x *RetryDropped) GetStatus() ExecutionStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ExecutionStatus_EXECUTION_STATUS_UNSPECIFIED
+}
+
+func (x *RetryDropped) GetStartedAtMs() int64 {
+	if x != nil {
+		return x.StartedAtMs
+	}
+	return 0
+}
+
+// ErasureLearned (log.execution): an intent. From this commit on the job's executions are deleted for whoever asks; the
+// rest is carried out in slices, and HomeSettled forgets the job.
+type ErasureLearned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureLearned) Reset() {
+	*x = ErasureLearned{}
+	mi := &file_drover_v1_event_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureLearned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureLearned) ProtoMessage() {}
+
+func (x *ErasureLearned) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureLearned.ProtoReflect.Descriptor instead.
+func (*ErasureLearned) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *ErasureLearned) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+// ExecutionDeleted (log.execution): one attempt is gone, with what it counted for.
+type ExecutionDeleted struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Job             uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Thing           *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
+	ExecutionNumber uint64                 `protobuf:"varint,3,opt,name=execution_number,json=executionNumber,proto3" json:"execution_number,omitempty"`
+	Status          ExecutionStatus        `protobuf:"varint,4,opt,name=status,proto3,enum=drover.v1.ExecutionStatus" json:"status,omitempty"`
+	StartedAtMs     int64                  `protobuf:"varint,5,opt,name=started_at_ms,json=startedAtMs,proto3" json:"started_at_ms,omitempty"`
+	QueuedAtMs      int64                  `protobuf:"varint,6,opt,name=queued_at_ms,json=queuedAtMs,proto3" json:"queued_at_ms,omitempty"`
+	// It was the thing's last attempt: the thing counts for nothing any more.
+	Last bool `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
+	// A retry of it was due.
+	RetryDue      bool `protobuf:"varint,8,opt,name=retry_due,json=retryDue,proto3" json:"retry_due,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionDeleted) Reset() {
+	*x = ExecutionDeleted{}
+	mi := &file_drover_v1_event_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionDeleted) ProtoMessage() {}
+
+func (x *ExecutionDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionDeleted.ProtoReflect.Descriptor instead.
+func (*ExecutionDeleted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ExecutionDeleted) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *ExecutionDeleted) GetThing() *ThingRef {
+	if x != nil {
+		return x.Thing
+	}
+	return nil
+}
+
+func (x *ExecutionDeleted) GetExecutionNumber() uint64 {
+	if x != nil {
+		return x.ExecutionNumber
+	}
+	return 0
+}
+
+func (x *ExecutionDeleted) GetStatus() ExecutionStatus {
+	if x != nil {
+		return x.Status
+	}
+	return ExecutionStatus_EXECUTION_STATUS_UNSPECIFIED
+}
+
+func (x *ExecutionDeleted) GetStartedAtMs() int64 {
+	if x != nil {
+		return x.StartedAtMs
+	}
+	return 0
+}
+
+func (x *ExecutionDeleted) GetQueuedAtMs() int64 {
+	if x != nil {
+		return x.QueuedAtMs
+	}
+	return 0
+}
+
+func (x *ExecutionDeleted) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+func (x *ExecutionDeleted) GetRetryDue() bool {
+	if x != nil {
+		return x.RetryDue
+	}
+	return false
+}
+
 // ExecutionQueued (log.execution): the thing has a pending execution, version 1. Queued at the commit's time.
 type ExecutionQueued struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -2578,7 +5738,7 @@ type ExecutionQueued struct {
 
 func (x *ExecutionQueued) Reset() {
 	*x = ExecutionQueued{}
-	mi := &file_drover_v1_event_proto_msgTypes[32]
+	mi := &file_drover_v1_event_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +5750,7 @@ func (x *ExecutionQueued) String() string {
 func (*ExecutionQueued) ProtoMessage() {}
 
 func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[32]
+	mi := &file_drover_v1_event_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +5763,7 @@ func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionQueued.ProtoReflect.Descriptor instead.
 func (*ExecutionQueued) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ExecutionQueued) GetJob() uint64 {
@@ -2655,15 +5815,17 @@ type ExecutionChanged struct {
 	StepDeadlineMs       int64 `protobuf:"varint,11,opt,name=step_deadline_ms,json=stepDeadlineMs,proto3" json:"step_deadline_ms,omitempty"`
 	ForceCanceled        bool  `protobuf:"varint,12,opt,name=force_canceled,json=forceCanceled,proto3" json:"force_canceled,omitempty"`
 	// The client token of the report that ended it, so that its repeat can be known.
-	ClientToken   string `protobuf:"bytes,13,opt,name=client_token,json=clientToken,proto3" json:"client_token,omitempty"`
-	RetryAttempt  uint32 `protobuf:"varint,14,opt,name=retry_attempt,json=retryAttempt,proto3" json:"retry_attempt,omitempty"`
+	ClientToken  string `protobuf:"bytes,13,opt,name=client_token,json=clientToken,proto3" json:"client_token,omitempty"`
+	RetryAttempt uint32 `protobuf:"varint,14,opt,name=retry_attempt,json=retryAttempt,proto3" json:"retry_attempt,omitempty"`
+	// Another attempt follows: in this commit, or when the window opens. The thing stays open.
+	RetryDue      bool `protobuf:"varint,15,opt,name=retry_due,json=retryDue,proto3" json:"retry_due,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionChanged) Reset() {
 	*x = ExecutionChanged{}
-	mi := &file_drover_v1_event_proto_msgTypes[33]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +5837,7 @@ func (x *ExecutionChanged) String() string {
 func (*ExecutionChanged) ProtoMessage() {}
 
 func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[33]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +5850,7 @@ func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionChanged.ProtoReflect.Descriptor instead.
 func (*ExecutionChanged) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ExecutionChanged) GetJob() uint64 {
@@ -2789,6 +5951,13 @@ func (x *ExecutionChanged) GetRetryAttempt() uint32 {
 	return 0
 }
 
+func (x *ExecutionChanged) GetRetryDue() bool {
+	if x != nil {
+		return x.RetryDue
+	}
+	return false
+}
+
 // ReleaseRefused (log.execution): a released thing that gets no execution. The entry's reason says why.
 type ReleaseRefused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2800,7 +5969,7 @@ type ReleaseRefused struct {
 
 func (x *ReleaseRefused) Reset() {
 	*x = ReleaseRefused{}
-	mi := &file_drover_v1_event_proto_msgTypes[34]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2812,7 +5981,7 @@ func (x *ReleaseRefused) String() string {
 func (*ReleaseRefused) ProtoMessage() {}
 
 func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[34]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +5994,7 @@ func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRefused.ProtoReflect.Descriptor instead.
 func (*ReleaseRefused) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReleaseRefused) GetJob() uint64 {
@@ -2845,16 +6014,18 @@ func (x *ReleaseRefused) GetThing() *ThingRef {
 // StopLearned (log.execution): an intent. From this commit on, what is pending for a thing is settled before
 // anything else is answered about it; the rest is carried out in slices.
 type StopLearned struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Force bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	// Absent in older logs: STOPPED or FORCE_STOPPED, as force says.
+	Phase         JobPhase `protobuf:"varint,3,opt,name=phase,proto3,enum=drover.v1.JobPhase" json:"phase,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StopLearned) Reset() {
 	*x = StopLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[35]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +6037,7 @@ func (x *StopLearned) String() string {
 func (*StopLearned) ProtoMessage() {}
 
 func (x *StopLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[35]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +6050,7 @@ func (x *StopLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopLearned.ProtoReflect.Descriptor instead.
 func (*StopLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *StopLearned) GetJob() uint64 {
@@ -2896,6 +6067,13 @@ func (x *StopLearned) GetForce() bool {
 	return false
 }
 
+func (x *StopLearned) GetPhase() JobPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return JobPhase_JOB_PHASE_UNSPECIFIED
+}
+
 // HomeSettled (log.execution): this home has carried the phase out.
 type HomeSettled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2907,7 +6085,7 @@ type HomeSettled struct {
 
 func (x *HomeSettled) Reset() {
 	*x = HomeSettled{}
-	mi := &file_drover_v1_event_proto_msgTypes[36]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +6097,7 @@ func (x *HomeSettled) String() string {
 func (*HomeSettled) ProtoMessage() {}
 
 func (x *HomeSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[36]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +6110,7 @@ func (x *HomeSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeSettled.ProtoReflect.Descriptor instead.
 func (*HomeSettled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *HomeSettled) GetJob() uint64 {
@@ -2959,7 +6137,7 @@ type ThingForgotten struct {
 
 func (x *ThingForgotten) Reset() {
 	*x = ThingForgotten{}
-	mi := &file_drover_v1_event_proto_msgTypes[37]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2971,7 +6149,7 @@ func (x *ThingForgotten) String() string {
 func (*ThingForgotten) ProtoMessage() {}
 
 func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[37]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2984,7 +6162,7 @@ func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingForgotten.ProtoReflect.Descriptor instead.
 func (*ThingForgotten) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ThingForgotten) GetThing() *ThingRef {
@@ -2998,7 +6176,7 @@ var File_drover_v1_event_proto protoreflect.FileDescriptor
 
 const file_drover_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\x9b\x11\n" +
+	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\xcf$\n" +
 	"\x05Event\x125\n" +
 	"\n" +
 	"log_opened\x18\x01 \x01(\v2\x14.drover.v1.LogOpenedH\x00R\tlogOpened\x12(\n" +
@@ -3012,7 +6190,21 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"jobStarted\x12K\n" +
 	"\x12job_cancel_started\x18\f \x01(\v2\x1b.drover.v1.JobCancelStartedH\x00R\x10jobCancelStarted\x12;\n" +
 	"\fjob_canceled\x18\r \x01(\v2\x16.drover.v1.JobCanceledH\x00R\vjobCanceled\x12>\n" +
-	"\rjob_completed\x18\x0e \x01(\v2\x17.drover.v1.JobCompletedH\x00R\fjobCompleted\x12>\n" +
+	"\rjob_completed\x18\x0e \x01(\v2\x17.drover.v1.JobCompletedH\x00R\fjobCompleted\x12H\n" +
+	"\x11job_window_opened\x18\x0f \x01(\v2\x1a.drover.v1.JobWindowOpenedH\x00R\x0fjobWindowOpened\x12H\n" +
+	"\x11job_window_closed\x18\x10 \x01(\v2\x1a.drover.v1.JobWindowClosedH\x00R\x0fjobWindowClosed\x12B\n" +
+	"\x0fjob_end_reached\x18\x11 \x01(\v2\x18.drover.v1.JobEndReachedH\x00R\rjobEndReached\x128\n" +
+	"\vjob_updated\x18\x12 \x01(\v2\x15.drover.v1.JobUpdatedH\x00R\n" +
+	"jobUpdated\x12M\n" +
+	"\x12targets_associated\x18\x13 \x01(\v2\x1c.drover.v1.TargetsAssociatedH\x00R\x11targetsAssociated\x12Q\n" +
+	"\x14job_deletion_started\x18\x14 \x01(\v2\x1d.drover.v1.JobDeletionStartedH\x00R\x12jobDeletionStarted\x128\n" +
+	"\vjob_deleted\x18\x15 \x01(\v2\x15.drover.v1.JobDeletedH\x00R\n" +
+	"jobDeleted\x12Q\n" +
+	"\x14job_template_created\x18\x16 \x01(\v2\x1d.drover.v1.JobTemplateCreatedH\x00R\x12jobTemplateCreated\x12Q\n" +
+	"\x14job_template_deleted\x18\x17 \x01(\v2\x1d.drover.v1.JobTemplateDeletedH\x00R\x12jobTemplateDeleted\x12D\n" +
+	"\x0fresource_tagged\x18\x18 \x01(\v2\x19.drover.v1.ResourceTaggedH\x00R\x0eresourceTagged\x12J\n" +
+	"\x11resource_untagged\x18\x19 \x01(\v2\x1b.drover.v1.ResourceUntaggedH\x00R\x10resourceUntagged\x12J\n" +
+	"\x11events_configured\x18\x1a \x01(\v2\x1b.drover.v1.EventsConfiguredH\x00R\x10eventsConfigured\x12>\n" +
 	"\rthing_created\x18( \x01(\v2\x17.drover.v1.ThingCreatedH\x00R\fthingCreated\x12>\n" +
 	"\rthing_deleted\x18) \x01(\v2\x17.drover.v1.ThingDeletedH\x00R\fthingDeleted\x12>\n" +
 	"\rgroup_created\x18* \x01(\v2\x17.drover.v1.GroupCreatedH\x00R\fgroupCreated\x12;\n" +
@@ -3021,7 +6213,17 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"thing_left\x18, \x01(\v2\x14.drover.v1.ThingLeftH\x00R\tthingLeft\x12J\n" +
 	"\x11selection_started\x18- \x01(\v2\x1b.drover.v1.SelectionStartedH\x00R\x10selectionStarted\x12D\n" +
 	"\x0fthings_selected\x18. \x01(\v2\x19.drover.v1.ThingsSelectedH\x00R\x0ethingsSelected\x12M\n" +
-	"\x12selection_finished\x18/ \x01(\v2\x1c.drover.v1.SelectionFinishedH\x00R\x11selectionFinished\x125\n" +
+	"\x12selection_finished\x18/ \x01(\v2\x1c.drover.v1.SelectionFinishedH\x00R\x11selectionFinished\x12>\n" +
+	"\rthing_updated\x180 \x01(\v2\x17.drover.v1.ThingUpdatedH\x00R\fthingUpdated\x12>\n" +
+	"\rgroup_updated\x181 \x01(\v2\x17.drover.v1.GroupUpdatedH\x00R\fgroupUpdated\x12>\n" +
+	"\rgroup_deleted\x182 \x01(\v2\x17.drover.v1.GroupDeletedH\x00R\fgroupDeleted\x12K\n" +
+	"\x12thing_type_created\x183 \x01(\v2\x1b.drover.v1.ThingTypeCreatedH\x00R\x10thingTypeCreated\x12T\n" +
+	"\x15thing_type_deprecated\x184 \x01(\v2\x1e.drover.v1.ThingTypeDeprecatedH\x00R\x13thingTypeDeprecated\x12K\n" +
+	"\x12thing_type_deleted\x185 \x01(\v2\x1b.drover.v1.ThingTypeDeletedH\x00R\x10thingTypeDeleted\x12J\n" +
+	"\x11things_deselected\x186 \x01(\v2\x1b.drover.v1.ThingsDeselectedH\x00R\x10thingsDeselected\x12G\n" +
+	"\x10selection_closed\x187 \x01(\v2\x1a.drover.v1.SelectionClosedH\x00R\x0fselectionClosed\x12D\n" +
+	"\x0fregistry_tagged\x188 \x01(\v2\x19.drover.v1.RegistryTaggedH\x00R\x0eregistryTagged\x12J\n" +
+	"\x11registry_untagged\x189 \x01(\v2\x1b.drover.v1.RegistryUntaggedH\x00R\x10registryUntagged\x125\n" +
 	"\n" +
 	"job_opened\x18F \x01(\v2\x14.drover.v1.JobOpenedH\x00R\tjobOpened\x12A\n" +
 	"\x0ethings_waiting\x18G \x01(\v2\x18.drover.v1.ThingsWaitingH\x00R\rthingsWaiting\x12G\n" +
@@ -3036,6 +6238,15 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\vjob_drained\x18N \x01(\v2\x15.drover.v1.JobDrainedH\x00R\n" +
 	"jobDrained\x12>\n" +
 	"\rthing_removed\x18O \x01(\v2\x17.drover.v1.ThingRemovedH\x00R\fthingRemoved\x128\n" +
+	"\vjob_changed\x18P \x01(\v2\x15.drover.v1.JobChangedH\x00R\n" +
+	"jobChanged\x12>\n" +
+	"\rwindow_opened\x18Q \x01(\v2\x17.drover.v1.WindowOpenedH\x00R\fwindowOpened\x12>\n" +
+	"\rwindow_closed\x18R \x01(\v2\x17.drover.v1.WindowClosedH\x00R\fwindowClosed\x12D\n" +
+	"\x0fabort_triggered\x18S \x01(\v2\x19.drover.v1.AbortTriggeredH\x00R\x0eabortTriggered\x12>\n" +
+	"\rthings_joined\x18T \x01(\v2\x17.drover.v1.ThingsJoinedH\x00R\fthingsJoined\x12G\n" +
+	"\x10things_withdrawn\x18U \x01(\v2\x1a.drover.v1.ThingsWithdrawnH\x00R\x0fthingsWithdrawn\x125\n" +
+	"\n" +
+	"job_erased\x18V \x01(\v2\x14.drover.v1.JobErasedH\x00R\tjobErased\x128\n" +
 	"\vjob_learned\x18d \x01(\v2\x15.drover.v1.JobLearnedH\x00R\n" +
 	"jobLearned\x12G\n" +
 	"\x10execution_queued\x18e \x01(\v2\x1a.drover.v1.ExecutionQueuedH\x00R\x0fexecutionQueued\x12J\n" +
@@ -3043,7 +6254,13 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x0frelease_refused\x18g \x01(\v2\x19.drover.v1.ReleaseRefusedH\x00R\x0ereleaseRefused\x12;\n" +
 	"\fstop_learned\x18h \x01(\v2\x16.drover.v1.StopLearnedH\x00R\vstopLearned\x12;\n" +
 	"\fhome_settled\x18i \x01(\v2\x16.drover.v1.HomeSettledH\x00R\vhomeSettled\x12D\n" +
-	"\x0fthing_forgotten\x18j \x01(\v2\x19.drover.v1.ThingForgottenH\x00R\x0ethingForgottenB\a\n" +
+	"\x0fthing_forgotten\x18j \x01(\v2\x19.drover.v1.ThingForgottenH\x00R\x0ethingForgotten\x12J\n" +
+	"\x11execution_deleted\x18k \x01(\v2\x1b.drover.v1.ExecutionDeletedH\x00R\x10executionDeleted\x12K\n" +
+	"\x12job_change_learned\x18l \x01(\v2\x1b.drover.v1.JobChangeLearnedH\x00R\x10jobChangeLearned\x12A\n" +
+	"\x0ewindow_learned\x18m \x01(\v2\x18.drover.v1.WindowLearnedH\x00R\rwindowLearned\x12G\n" +
+	"\x10executions_shown\x18n \x01(\v2\x1a.drover.v1.ExecutionsShownH\x00R\x0fexecutionsShown\x12>\n" +
+	"\rretry_dropped\x18o \x01(\v2\x17.drover.v1.RetryDroppedH\x00R\fretryDropped\x12D\n" +
+	"\x0ferasure_learned\x18p \x01(\v2\x19.drover.v1.ErasureLearnedH\x00R\x0eerasureLearnedB\a\n" +
 	"\x05event\"\x98\x01\n" +
 	"\tLogOpened\x12,\n" +
 	"\aservice\x18\x01 \x01(\x0e2\x12.drover.v1.ServiceR\aservice\x12\x12\n" +
@@ -3061,7 +6278,7 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\fForeignNamed\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x04R\x04last\x12\x16\n" +
-	"\x06hashes\x18\x03 \x03(\fR\x06hashes\"\xa2\x03\n" +
+	"\x06hashes\x18\x03 \x03(\fR\x06hashes\"\xf9\x06\n" +
 	"\n" +
 	"JobCreated\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x15\n" +
@@ -3074,18 +6291,98 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\arollout\x18\b \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x122\n" +
 	"\atimeout\x18\t \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12(\n" +
 	"\x10targets_known_at\x18\n" +
-	" \x01(\x04R\x0etargetsKnownAt\"\x92\x01\n" +
+	" \x01(\x04R\x0etargetsKnownAt\x12,\n" +
+	"\x05abort\x18\v \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x12,\n" +
+	"\x05retry\x18\f \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12;\n" +
+	"\n" +
+	"scheduling\x18\r \x01(\v2\x1b.drover.v1.SchedulingConfigR\n" +
+	"scheduling\x12B\n" +
+	"\rpresigned_url\x18\x0e \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x12\"\n" +
+	"\x04tags\x18\x0f \x03(\v2\x0e.drover.v1.TagR\x04tags\x12!\n" +
+	"\fnamespace_id\x18\x10 \x01(\tR\vnamespaceId\x12(\n" +
+	"\x10job_template_arn\x18\x11 \x01(\tR\x0ejobTemplateArn\x12E\n" +
+	"\x13document_parameters\x18\x12 \x03(\v2\x14.drover.v1.ParameterR\x12documentParameters\x12@\n" +
+	"\x1cdestination_package_versions\x18\x13 \x03(\tR\x1adestinationPackageVersions\"\x92\x01\n" +
 	"\n" +
 	"JobStarted\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.drover.v1.TargetR\atargets\x12E\n" +
-	"\x10target_selection\x18\x03 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\"u\n" +
+	"\x10target_selection\x18\x03 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\"E\n" +
+	"\x0fJobWindowOpened\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12 \n" +
+	"\fcloses_at_ms\x18\x02 \x01(\x03R\n" +
+	"closesAtMs\"C\n" +
+	"\x0fJobWindowClosed\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1e\n" +
+	"\vopens_at_ms\x18\x02 \x01(\x03R\topensAtMs\"\\\n" +
+	"\rJobEndReached\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x129\n" +
+	"\fend_behavior\x18\x02 \x01(\x0e2\x16.drover.v1.EndBehaviorR\vendBehavior\"\xdd\x02\n" +
+	"\n" +
+	"JobUpdated\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12%\n" +
+	"\vdescription\x18\x02 \x01(\tH\x00R\vdescription\x88\x01\x01\x12B\n" +
+	"\rpresigned_url\x18\x03 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x122\n" +
+	"\arollout\x18\x04 \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x12,\n" +
+	"\x05abort\x18\x05 \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x122\n" +
+	"\atimeout\x18\x06 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
+	"\x05retry\x18\a \x01(\v2\x16.drover.v1.RetryConfigR\x05retryB\x0e\n" +
+	"\f_description\"\x96\x01\n" +
+	"\x11TargetsAssociated\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
+	"\atargets\x18\x02 \x03(\v2\x11.drover.v1.TargetR\atargets\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\x12(\n" +
+	"\x10targets_known_at\x18\x04 \x01(\x04R\x0etargetsKnownAt\"<\n" +
+	"\x12JobDeletionStarted\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\x1e\n" +
+	"\n" +
+	"JobDeleted\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"\x97\x04\n" +
+	"\vJobTemplate\x12\x1f\n" +
+	"\vtemplate_id\x18\x01 \x01(\tR\n" +
+	"templateId\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1a\n" +
+	"\bdocument\x18\x03 \x01(\fR\bdocument\x12'\n" +
+	"\x0fdocument_source\x18\x04 \x01(\tR\x0edocumentSource\x12B\n" +
+	"\rpresigned_url\x18\x05 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x122\n" +
+	"\arollout\x18\x06 \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x12,\n" +
+	"\x05abort\x18\a \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x122\n" +
+	"\atimeout\x18\b \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
+	"\x05retry\x18\t \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x126\n" +
+	"\awindows\x18\n" +
+	" \x03(\v2\x1c.drover.v1.MaintenanceWindowR\awindows\x12@\n" +
+	"\x1cdestination_package_versions\x18\v \x03(\tR\x1adestinationPackageVersions\"l\n" +
+	"\x12JobTemplateCreated\x122\n" +
+	"\btemplate\x18\x01 \x01(\v2\x16.drover.v1.JobTemplateR\btemplate\x12\"\n" +
+	"\x04tags\x18\x02 \x03(\v2\x0e.drover.v1.TagR\x04tags\"5\n" +
+	"\x12JobTemplateDeleted\x12\x1f\n" +
+	"\vtemplate_id\x18\x01 \x01(\tR\n" +
+	"templateId\"k\n" +
+	"\x0eResourceTagged\x125\n" +
+	"\bresource\x18\x01 \x01(\v2\x19.drover.v1.TaggedResourceR\bresource\x12\"\n" +
+	"\x04tags\x18\x02 \x03(\v2\x0e.drover.v1.TagR\x04tags\"]\n" +
+	"\x10ResourceUntagged\x125\n" +
+	"\bresource\x18\x01 \x01(\v2\x19.drover.v1.TaggedResourceR\bresource\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\"\x8c\x01\n" +
+	"\x0eTaggedResource\x12\x12\n" +
+	"\x03job\x18\x01 \x01(\x04H\x00R\x03job\x12!\n" +
+	"\vtemplate_id\x18\x02 \x01(\tH\x00R\n" +
+	"templateId\x12\x16\n" +
+	"\x05group\x18\x03 \x01(\tH\x00R\x05group\x12\x1f\n" +
+	"\n" +
+	"thing_type\x18\x04 \x01(\tH\x00R\tthingTypeB\n" +
+	"\n" +
+	"\bresource\"Y\n" +
+	"\x10EventsConfigured\x12E\n" +
+	"\x0econfigurations\x18\x01 \x03(\v2\x1d.drover.v1.EventConfigurationR\x0econfigurations\"\x8f\x01\n" +
 	"\x10JobCancelStarted\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\x12\x1f\n" +
 	"\vreason_code\x18\x03 \x01(\tR\n" +
 	"reasonCode\x12\x18\n" +
-	"\acomment\x18\x04 \x01(\tR\acomment\"\x1f\n" +
+	"\acomment\x18\x04 \x01(\tR\acomment\x12\x18\n" +
+	"\aaborted\x18\x05 \x01(\bR\aaborted\"\x1f\n" +
 	"\vJobCanceled\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\" \n" +
 	"\fJobCompleted\x12\x10\n" +
@@ -3096,14 +6393,56 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"thing_type\x18\x02 \x01(\tR\tthingType\x124\n" +
 	"\n" +
 	"attributes\x18\x03 \x03(\v2\x14.drover.v1.AttributeR\n" +
-	"attributes\"9\n" +
+	"attributes\"\xa8\x01\n" +
+	"\fThingUpdated\x12)\n" +
+	"\x05thing\x18\x01 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x02 \x01(\tR\tthingType\x124\n" +
+	"\n" +
+	"attributes\x18\x03 \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"9\n" +
 	"\fThingDeleted\x12)\n" +
-	"\x05thing\x18\x01 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"v\n" +
+	"\x05thing\x18\x01 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"\xd0\x01\n" +
 	"\fGroupCreated\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06parent\x18\x03 \x01(\tR\x06parent\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription\"N\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x124\n" +
+	"\n" +
+	"attributes\x18\x05 \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12\"\n" +
+	"\x04tags\x18\x06 \x03(\v2\x0e.drover.v1.TagR\x04tags\"\xae\x01\n" +
+	"\fGroupUpdated\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x124\n" +
+	"\n" +
+	"attributes\x18\x04 \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\"<\n" +
+	"\fGroupDeleted\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xac\x01\n" +
+	"\x10ThingTypeCreated\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x123\n" +
+	"\x15searchable_attributes\x18\x03 \x03(\tR\x14searchableAttributes\x12\"\n" +
+	"\x04tags\x18\x04 \x03(\v2\x0e.drover.v1.TagR\x04tags\"L\n" +
+	"\x13ThingTypeDeprecated\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\x12\x16\n" +
+	"\x06undone\x18\x02 \x01(\bR\x06undone\"1\n" +
+	"\x10ThingTypeDeleted\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\"k\n" +
+	"\x0eRegistryTagged\x125\n" +
+	"\bresource\x18\x01 \x01(\v2\x19.drover.v1.TaggedResourceR\bresource\x12\"\n" +
+	"\x04tags\x18\x02 \x03(\v2\x0e.drover.v1.TagR\x04tags\"]\n" +
+	"\x10RegistryUntagged\x125\n" +
+	"\bresource\x18\x01 \x01(\v2\x19.drover.v1.TaggedResourceR\bresource\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\"N\n" +
 	"\vThingJoined\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12)\n" +
 	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"L\n" +
@@ -3113,14 +6452,20 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x10SelectionStarted\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.drover.v1.TargetR\atargets\x12E\n" +
-	"\x10target_selection\x18\x03 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\"g\n" +
+	"\x10target_selection\x18\x03 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\"\x7f\n" +
 	"\x0eThingsSelected\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
 	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRefR\x06things\x12\x16\n" +
-	"\x06resume\x18\x03 \x01(\fR\x06resume\"=\n" +
+	"\x06resume\x18\x03 \x01(\fR\x06resume\x12\x16\n" +
+	"\x06joined\x18\x04 \x01(\bR\x06joined\"Q\n" +
+	"\x10ThingsDeselected\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
+	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"#\n" +
+	"\x0fSelectionClosed\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"=\n" +
 	"\x11SelectionFinished\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
-	"\x06things\x18\x02 \x01(\x04R\x06things\"\xa3\x02\n" +
+	"\x06things\x18\x02 \x01(\x04R\x06things\"\xa0\x04\n" +
 	"\tJobOpened\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x1a\n" +
@@ -3128,14 +6473,58 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\arollout\x18\x04 \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x122\n" +
 	"\atimeout\x18\x05 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12E\n" +
 	"\x10target_selection\x18\x06 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\x12\"\n" +
-	"\rcreated_at_ms\x18\a \x01(\x03R\vcreatedAtMs\"d\n" +
+	"\rcreated_at_ms\x18\a \x01(\x03R\vcreatedAtMs\x12,\n" +
+	"\x05abort\x18\b \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x12,\n" +
+	"\x05retry\x18\t \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12\x1c\n" +
+	"\tscheduled\x18\n" +
+	" \x01(\bR\tscheduled\x12\x1a\n" +
+	"\bwindowed\x18\v \x01(\bR\bwindowed\x12B\n" +
+	"\rpresigned_url\x18\f \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x12!\n" +
+	"\fnamespace_id\x18\r \x01(\tR\vnamespaceId\"\xa6\x02\n" +
+	"\n" +
+	"JobChanged\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x122\n" +
+	"\arollout\x18\x02 \x01(\v2\x18.drover.v1.RolloutConfigR\arollout\x12,\n" +
+	"\x05abort\x18\x03 \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x122\n" +
+	"\atimeout\x18\x04 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
+	"\x05retry\x18\x05 \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12B\n" +
+	"\rpresigned_url\x18\x06 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\"B\n" +
+	"\fWindowOpened\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12 \n" +
+	"\fcloses_at_ms\x18\x02 \x01(\x03R\n" +
+	"closesAtMs\"@\n" +
+	"\fWindowClosed\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1e\n" +
+	"\vopens_at_ms\x18\x02 \x01(\x03R\topensAtMs\"\xe3\x02\n" +
+	"\x0eAbortTriggered\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1c\n" +
+	"\tcriterion\x18\x02 \x01(\rR\tcriterion\x120\n" +
+	"\afailure\x18\x03 \x01(\x0e2\x16.drover.v1.FailureTypeR\afailure\x121\n" +
+	"\x14threshold_hundredths\x18\x04 \x01(\rR\x13thresholdHundredths\x12!\n" +
+	"\fmin_executed\x18\x05 \x01(\rR\vminExecuted\x12\x1a\n" +
+	"\bfailures\x18\x06 \x01(\x04R\bfailures\x12\x1a\n" +
+	"\bexecuted\x18\a \x01(\x04R\bexecuted\x12/\n" +
+	"\bcrossing\x18\b \x01(\v2\x13.drover.v1.PositionR\bcrossing\x12\x1a\n" +
+	"\breleased\x18\t \x01(\x04R\breleased\x12\x14\n" +
+	"\x05bound\x18\n" +
+	" \x01(\x04R\x05bound\"c\n" +
+	"\fThingsJoined\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\x04R\x05chunk\x12+\n" +
+	"\x06things\x18\x03 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"d\n" +
+	"\x0fThingsWithdrawn\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
+	"\x04home\x18\x02 \x01(\rR\x04home\x12+\n" +
+	"\x06things\x18\x03 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"\x1d\n" +
+	"\tJobErased\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"d\n" +
 	"\rThingsWaiting\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\x04R\x05chunk\x12+\n" +
 	"\x06things\x18\x03 \x03(\v2\x13.drover.v1.ThingRefR\x06things\";\n" +
 	"\x0fWaitingComplete\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
-	"\x06things\x18\x02 \x01(\x04R\x06things\"\xca\x01\n" +
+	"\x06things\x18\x02 \x01(\x04R\x06things\"\x83\x02\n" +
 	"\x12ExecutionsReleased\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\rR\x04home\x12+\n" +
@@ -3144,7 +6533,10 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"untilChunk\x12!\n" +
 	"\funtil_offset\x18\x05 \x01(\rR\vuntilOffset\x12\x1d\n" +
 	"\n" +
-	"until_slot\x18\x06 \x01(\x04R\tuntilSlot\"6\n" +
+	"until_slot\x18\x06 \x01(\x04R\tuntilSlot\x12\x16\n" +
+	"\x06joined\x18\a \x01(\bR\x06joined\x12\x1f\n" +
+	"\vpassed_over\x18\b \x01(\rR\n" +
+	"passedOver\"6\n" +
 	"\bObserved\x12*\n" +
 	"\x05homes\x18\x01 \x03(\v2\x14.drover.v1.HomeTallyR\x05homes\"h\n" +
 	"\tHomeTally\x12\x12\n" +
@@ -3162,11 +6554,13 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\asettled\x18\b \x03(\x0e2\x13.drover.v1.JobPhaseR\asettled\"Y\n" +
 	"\rObservedCount\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x12R\x05count\"4\n" +
+	"\x05count\x18\x02 \x01(\x12R\x05count\"}\n" +
 	"\n" +
 	"JobStopped\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
-	"\x05force\x18\x02 \x01(\bR\x05force\"Z\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\x12)\n" +
+	"\x05phase\x18\x03 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\x12\x1c\n" +
+	"\tcompletes\x18\x04 \x01(\bR\tcompletes\"Z\n" +
 	"\rThingsDropped\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
 	"\x06things\x18\x02 \x01(\x04R\x06things\x12\x1f\n" +
@@ -3180,18 +6574,52 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x05phase\x18\x02 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\"M\n" +
 	"\fThingRemoved\x12)\n" +
 	"\x05thing\x18\x01 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12\x12\n" +
-	"\x04home\x18\x02 \x01(\rR\x04home\"\x85\x01\n" +
+	"\x04home\x18\x02 \x01(\rR\x04home\"\xb1\x02\n" +
 	"\n" +
 	"JobLearned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x1a\n" +
 	"\bdocument\x18\x03 \x01(\fR\bdocument\x122\n" +
-	"\atimeout\x18\x04 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\"\x9e\x01\n" +
+	"\atimeout\x18\x04 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
+	"\x05retry\x18\x05 \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12\x1c\n" +
+	"\tscheduled\x18\x06 \x01(\bR\tscheduled\x12\x1a\n" +
+	"\bwindowed\x18\a \x01(\bR\bwindowed\x12B\n" +
+	"\rpresigned_url\x18\b \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\"\xca\x01\n" +
+	"\x10JobChangeLearned\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x122\n" +
+	"\atimeout\x18\x02 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
+	"\x05retry\x18\x03 \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12B\n" +
+	"\rpresigned_url\x18\x04 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\"5\n" +
+	"\rWindowLearned\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
+	"\x04open\x18\x02 \x01(\bR\x04open\"Q\n" +
+	"\x0fExecutionsShown\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
+	"\x06things\x18\x02 \x03(\tR\x06things\x12\x14\n" +
+	"\x05shown\x18\x03 \x01(\bR\x05shown\"\xce\x01\n" +
+	"\fRetryDropped\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12)\n" +
+	"\x10execution_number\x18\x03 \x01(\x04R\x0fexecutionNumber\x122\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\"\n" +
+	"\rstarted_at_ms\x18\x05 \x01(\x03R\vstartedAtMs\"\"\n" +
+	"\x0eErasureLearned\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"\xa5\x02\n" +
+	"\x10ExecutionDeleted\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12)\n" +
+	"\x10execution_number\x18\x03 \x01(\x04R\x0fexecutionNumber\x122\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\"\n" +
+	"\rstarted_at_ms\x18\x05 \x01(\x03R\vstartedAtMs\x12 \n" +
+	"\fqueued_at_ms\x18\x06 \x01(\x03R\n" +
+	"queuedAtMs\x12\x12\n" +
+	"\x04last\x18\a \x01(\bR\x04last\x12\x1b\n" +
+	"\tretry_due\x18\b \x01(\bR\bretryDue\"\x9e\x01\n" +
 	"\x0fExecutionQueued\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12)\n" +
 	"\x10execution_number\x18\x03 \x01(\x04R\x0fexecutionNumber\x12#\n" +
-	"\rretry_attempt\x18\x04 \x01(\rR\fretryAttempt\"\xb8\x04\n" +
+	"\rretry_attempt\x18\x04 \x01(\rR\fretryAttempt\"\xd5\x04\n" +
 	"\x10ExecutionChanged\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05thing\x18\x02 \x01(\tR\x05thing\x12)\n" +
@@ -3208,13 +6636,15 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x10step_deadline_ms\x18\v \x01(\x03R\x0estepDeadlineMs\x12%\n" +
 	"\x0eforce_canceled\x18\f \x01(\bR\rforceCanceled\x12!\n" +
 	"\fclient_token\x18\r \x01(\tR\vclientToken\x12#\n" +
-	"\rretry_attempt\x18\x0e \x01(\rR\fretryAttempt\"M\n" +
+	"\rretry_attempt\x18\x0e \x01(\rR\fretryAttempt\x12\x1b\n" +
+	"\tretry_due\x18\x0f \x01(\bR\bretryDue\"M\n" +
 	"\x0eReleaseRefused\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
-	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"5\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"`\n" +
 	"\vStopLearned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
-	"\x05force\x18\x02 \x01(\bR\x05force\"J\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\x12)\n" +
+	"\x05phase\x18\x03 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\"J\n" +
 	"\vHomeSettled\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\";\n" +
@@ -3233,132 +6663,273 @@ func file_drover_v1_event_proto_rawDescGZIP() []byte {
 	return file_drover_v1_event_proto_rawDescData
 }
 
-var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_drover_v1_event_proto_goTypes = []any{
-	(*Event)(nil),              // 0: drover.v1.Event
-	(*LogOpened)(nil),          // 1: drover.v1.LogOpened
-	(*Owned)(nil),              // 2: drover.v1.Owned
-	(*InputQuarantined)(nil),   // 3: drover.v1.InputQuarantined
-	(*ForeignNamed)(nil),       // 4: drover.v1.ForeignNamed
-	(*JobCreated)(nil),         // 5: drover.v1.JobCreated
-	(*JobStarted)(nil),         // 6: drover.v1.JobStarted
-	(*JobCancelStarted)(nil),   // 7: drover.v1.JobCancelStarted
-	(*JobCanceled)(nil),        // 8: drover.v1.JobCanceled
-	(*JobCompleted)(nil),       // 9: drover.v1.JobCompleted
-	(*ThingCreated)(nil),       // 10: drover.v1.ThingCreated
-	(*ThingDeleted)(nil),       // 11: drover.v1.ThingDeleted
-	(*GroupCreated)(nil),       // 12: drover.v1.GroupCreated
-	(*ThingJoined)(nil),        // 13: drover.v1.ThingJoined
-	(*ThingLeft)(nil),          // 14: drover.v1.ThingLeft
-	(*SelectionStarted)(nil),   // 15: drover.v1.SelectionStarted
-	(*ThingsSelected)(nil),     // 16: drover.v1.ThingsSelected
-	(*SelectionFinished)(nil),  // 17: drover.v1.SelectionFinished
-	(*JobOpened)(nil),          // 18: drover.v1.JobOpened
-	(*ThingsWaiting)(nil),      // 19: drover.v1.ThingsWaiting
-	(*WaitingComplete)(nil),    // 20: drover.v1.WaitingComplete
-	(*ExecutionsReleased)(nil), // 21: drover.v1.ExecutionsReleased
-	(*Observed)(nil),           // 22: drover.v1.Observed
-	(*HomeTally)(nil),          // 23: drover.v1.HomeTally
-	(*ObservedTally)(nil),      // 24: drover.v1.ObservedTally
-	(*ObservedCount)(nil),      // 25: drover.v1.ObservedCount
-	(*JobStopped)(nil),         // 26: drover.v1.JobStopped
-	(*ThingsDropped)(nil),      // 27: drover.v1.ThingsDropped
-	(*JobClosed)(nil),          // 28: drover.v1.JobClosed
-	(*JobDrained)(nil),         // 29: drover.v1.JobDrained
-	(*ThingRemoved)(nil),       // 30: drover.v1.ThingRemoved
-	(*JobLearned)(nil),         // 31: drover.v1.JobLearned
-	(*ExecutionQueued)(nil),    // 32: drover.v1.ExecutionQueued
-	(*ExecutionChanged)(nil),   // 33: drover.v1.ExecutionChanged
-	(*ReleaseRefused)(nil),     // 34: drover.v1.ReleaseRefused
-	(*StopLearned)(nil),        // 35: drover.v1.StopLearned
-	(*HomeSettled)(nil),        // 36: drover.v1.HomeSettled
-	(*ThingForgotten)(nil),     // 37: drover.v1.ThingForgotten
-	(Service)(0),               // 38: drover.v1.Service
-	(*Target)(nil),             // 39: drover.v1.Target
-	(TargetSelection)(0),       // 40: drover.v1.TargetSelection
-	(*RolloutConfig)(nil),      // 41: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),      // 42: drover.v1.TimeoutConfig
-	(*ThingRef)(nil),           // 43: drover.v1.ThingRef
-	(*Attribute)(nil),          // 44: drover.v1.Attribute
-	(JobPhase)(0),              // 45: drover.v1.JobPhase
-	(ExecutionStatus)(0),       // 46: drover.v1.ExecutionStatus
-	(*Detail)(nil),             // 47: drover.v1.Detail
+	(*Event)(nil),               // 0: drover.v1.Event
+	(*LogOpened)(nil),           // 1: drover.v1.LogOpened
+	(*Owned)(nil),               // 2: drover.v1.Owned
+	(*InputQuarantined)(nil),    // 3: drover.v1.InputQuarantined
+	(*ForeignNamed)(nil),        // 4: drover.v1.ForeignNamed
+	(*JobCreated)(nil),          // 5: drover.v1.JobCreated
+	(*JobStarted)(nil),          // 6: drover.v1.JobStarted
+	(*JobWindowOpened)(nil),     // 7: drover.v1.JobWindowOpened
+	(*JobWindowClosed)(nil),     // 8: drover.v1.JobWindowClosed
+	(*JobEndReached)(nil),       // 9: drover.v1.JobEndReached
+	(*JobUpdated)(nil),          // 10: drover.v1.JobUpdated
+	(*TargetsAssociated)(nil),   // 11: drover.v1.TargetsAssociated
+	(*JobDeletionStarted)(nil),  // 12: drover.v1.JobDeletionStarted
+	(*JobDeleted)(nil),          // 13: drover.v1.JobDeleted
+	(*JobTemplate)(nil),         // 14: drover.v1.JobTemplate
+	(*JobTemplateCreated)(nil),  // 15: drover.v1.JobTemplateCreated
+	(*JobTemplateDeleted)(nil),  // 16: drover.v1.JobTemplateDeleted
+	(*ResourceTagged)(nil),      // 17: drover.v1.ResourceTagged
+	(*ResourceUntagged)(nil),    // 18: drover.v1.ResourceUntagged
+	(*TaggedResource)(nil),      // 19: drover.v1.TaggedResource
+	(*EventsConfigured)(nil),    // 20: drover.v1.EventsConfigured
+	(*JobCancelStarted)(nil),    // 21: drover.v1.JobCancelStarted
+	(*JobCanceled)(nil),         // 22: drover.v1.JobCanceled
+	(*JobCompleted)(nil),        // 23: drover.v1.JobCompleted
+	(*ThingCreated)(nil),        // 24: drover.v1.ThingCreated
+	(*ThingUpdated)(nil),        // 25: drover.v1.ThingUpdated
+	(*ThingDeleted)(nil),        // 26: drover.v1.ThingDeleted
+	(*GroupCreated)(nil),        // 27: drover.v1.GroupCreated
+	(*GroupUpdated)(nil),        // 28: drover.v1.GroupUpdated
+	(*GroupDeleted)(nil),        // 29: drover.v1.GroupDeleted
+	(*ThingTypeCreated)(nil),    // 30: drover.v1.ThingTypeCreated
+	(*ThingTypeDeprecated)(nil), // 31: drover.v1.ThingTypeDeprecated
+	(*ThingTypeDeleted)(nil),    // 32: drover.v1.ThingTypeDeleted
+	(*RegistryTagged)(nil),      // 33: drover.v1.RegistryTagged
+	(*RegistryUntagged)(nil),    // 34: drover.v1.RegistryUntagged
+	(*ThingJoined)(nil),         // 35: drover.v1.ThingJoined
+	(*ThingLeft)(nil),           // 36: drover.v1.ThingLeft
+	(*SelectionStarted)(nil),    // 37: drover.v1.SelectionStarted
+	(*ThingsSelected)(nil),      // 38: drover.v1.ThingsSelected
+	(*ThingsDeselected)(nil),    // 39: drover.v1.ThingsDeselected
+	(*SelectionClosed)(nil),     // 40: drover.v1.SelectionClosed
+	(*SelectionFinished)(nil),   // 41: drover.v1.SelectionFinished
+	(*JobOpened)(nil),           // 42: drover.v1.JobOpened
+	(*JobChanged)(nil),          // 43: drover.v1.JobChanged
+	(*WindowOpened)(nil),        // 44: drover.v1.WindowOpened
+	(*WindowClosed)(nil),        // 45: drover.v1.WindowClosed
+	(*AbortTriggered)(nil),      // 46: drover.v1.AbortTriggered
+	(*ThingsJoined)(nil),        // 47: drover.v1.ThingsJoined
+	(*ThingsWithdrawn)(nil),     // 48: drover.v1.ThingsWithdrawn
+	(*JobErased)(nil),           // 49: drover.v1.JobErased
+	(*ThingsWaiting)(nil),       // 50: drover.v1.ThingsWaiting
+	(*WaitingComplete)(nil),     // 51: drover.v1.WaitingComplete
+	(*ExecutionsReleased)(nil),  // 52: drover.v1.ExecutionsReleased
+	(*Observed)(nil),            // 53: drover.v1.Observed
+	(*HomeTally)(nil),           // 54: drover.v1.HomeTally
+	(*ObservedTally)(nil),       // 55: drover.v1.ObservedTally
+	(*ObservedCount)(nil),       // 56: drover.v1.ObservedCount
+	(*JobStopped)(nil),          // 57: drover.v1.JobStopped
+	(*ThingsDropped)(nil),       // 58: drover.v1.ThingsDropped
+	(*JobClosed)(nil),           // 59: drover.v1.JobClosed
+	(*JobDrained)(nil),          // 60: drover.v1.JobDrained
+	(*ThingRemoved)(nil),        // 61: drover.v1.ThingRemoved
+	(*JobLearned)(nil),          // 62: drover.v1.JobLearned
+	(*JobChangeLearned)(nil),    // 63: drover.v1.JobChangeLearned
+	(*WindowLearned)(nil),       // 64: drover.v1.WindowLearned
+	(*ExecutionsShown)(nil),     // 65: drover.v1.ExecutionsShown
+	(*RetryDropped)(nil),        // 66: drover.v1.RetryDropped
+	(*ErasureLearned)(nil),      // 67: drover.v1.ErasureLearned
+	(*ExecutionDeleted)(nil),    // 68: drover.v1.ExecutionDeleted
+	(*ExecutionQueued)(nil),     // 69: drover.v1.ExecutionQueued
+	(*ExecutionChanged)(nil),    // 70: drover.v1.ExecutionChanged
+	(*ReleaseRefused)(nil),      // 71: drover.v1.ReleaseRefused
+	(*StopLearned)(nil),         // 72: drover.v1.StopLearned
+	(*HomeSettled)(nil),         // 73: drover.v1.HomeSettled
+	(*ThingForgotten)(nil),      // 74: drover.v1.ThingForgotten
+	(Service)(0),                // 75: drover.v1.Service
+	(*Target)(nil),              // 76: drover.v1.Target
+	(TargetSelection)(0),        // 77: drover.v1.TargetSelection
+	(*RolloutConfig)(nil),       // 78: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),       // 79: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),         // 80: drover.v1.AbortConfig
+	(*RetryConfig)(nil),         // 81: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),    // 82: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),  // 83: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                 // 84: drover.v1.Tag
+	(*Parameter)(nil),           // 85: drover.v1.Parameter
+	(EndBehavior)(0),            // 86: drover.v1.EndBehavior
+	(*MaintenanceWindow)(nil),   // 87: drover.v1.MaintenanceWindow
+	(*EventConfiguration)(nil),  // 88: drover.v1.EventConfiguration
+	(*ThingRef)(nil),            // 89: drover.v1.ThingRef
+	(*Attribute)(nil),           // 90: drover.v1.Attribute
+	(FailureType)(0),            // 91: drover.v1.FailureType
+	(*Position)(nil),            // 92: drover.v1.Position
+	(JobPhase)(0),               // 93: drover.v1.JobPhase
+	(ExecutionStatus)(0),        // 94: drover.v1.ExecutionStatus
+	(*Detail)(nil),              // 95: drover.v1.Detail
 }
 var file_drover_v1_event_proto_depIdxs = []int32{
-	1,  // 0: drover.v1.Event.log_opened:type_name -> drover.v1.LogOpened
-	2,  // 1: drover.v1.Event.owned:type_name -> drover.v1.Owned
-	3,  // 2: drover.v1.Event.input_quarantined:type_name -> drover.v1.InputQuarantined
-	4,  // 3: drover.v1.Event.foreign_named:type_name -> drover.v1.ForeignNamed
-	5,  // 4: drover.v1.Event.job_created:type_name -> drover.v1.JobCreated
-	6,  // 5: drover.v1.Event.job_started:type_name -> drover.v1.JobStarted
-	7,  // 6: drover.v1.Event.job_cancel_started:type_name -> drover.v1.JobCancelStarted
-	8,  // 7: drover.v1.Event.job_canceled:type_name -> drover.v1.JobCanceled
-	9,  // 8: drover.v1.Event.job_completed:type_name -> drover.v1.JobCompleted
-	10, // 9: drover.v1.Event.thing_created:type_name -> drover.v1.ThingCreated
-	11, // 10: drover.v1.Event.thing_deleted:type_name -> drover.v1.ThingDeleted
-	12, // 11: drover.v1.Event.group_created:type_name -> drover.v1.GroupCreated
-	13, // 12: drover.v1.Event.thing_joined:type_name -> drover.v1.ThingJoined
-	14, // 13: drover.v1.Event.thing_left:type_name -> drover.v1.ThingLeft
-	15, // 14: drover.v1.Event.selection_started:type_name -> drover.v1.SelectionStarted
-	16, // 15: drover.v1.Event.things_selected:type_name -> drover.v1.ThingsSelected
-	17, // 16: drover.v1.Event.selection_finished:type_name -> drover.v1.SelectionFinished
-	18, // 17: drover.v1.Event.job_opened:type_name -> drover.v1.JobOpened
-	19, // 18: drover.v1.Event.things_waiting:type_name -> drover.v1.ThingsWaiting
-	20, // 19: drover.v1.Event.waiting_complete:type_name -> drover.v1.WaitingComplete
-	21, // 20: drover.v1.Event.executions_released:type_name -> drover.v1.ExecutionsReleased
-	22, // 21: drover.v1.Event.observed:type_name -> drover.v1.Observed
-	26, // 22: drover.v1.Event.job_stopped:type_name -> drover.v1.JobStopped
-	27, // 23: drover.v1.Event.things_dropped:type_name -> drover.v1.ThingsDropped
-	28, // 24: drover.v1.Event.job_closed:type_name -> drover.v1.JobClosed
-	29, // 25: drover.v1.Event.job_drained:type_name -> drover.v1.JobDrained
-	30, // 26: drover.v1.Event.thing_removed:type_name -> drover.v1.ThingRemoved
-	31, // 27: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
-	32, // 28: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
-	33, // 29: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
-	34, // 30: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
-	35, // 31: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
-	36, // 32: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
-	37, // 33: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
-	38, // 34: drover.v1.LogOpened.service:type_name -> drover.v1.Service
-	39, // 35: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
-	40, // 36: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
-	41, // 37: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
-	42, // 38: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
-	39, // 39: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
-	40, // 40: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
-	43, // 41: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
-	44, // 42: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
-	43, // 43: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
-	43, // 44: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
-	43, // 45: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
-	39, // 46: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
-	40, // 47: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
-	43, // 48: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
-	41, // 49: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
-	42, // 50: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
-	40, // 51: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
-	43, // 52: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
-	43, // 53: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
-	23, // 54: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
-	24, // 55: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
-	25, // 56: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
-	45, // 57: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
-	46, // 58: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
-	45, // 59: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
-	43, // 60: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
-	42, // 61: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	43, // 62: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
-	46, // 63: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
-	46, // 64: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
-	47, // 65: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
-	43, // 66: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
-	45, // 67: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
-	43, // 68: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
-	69, // [69:69] is the sub-list for method output_type
-	69, // [69:69] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	1,   // 0: drover.v1.Event.log_opened:type_name -> drover.v1.LogOpened
+	2,   // 1: drover.v1.Event.owned:type_name -> drover.v1.Owned
+	3,   // 2: drover.v1.Event.input_quarantined:type_name -> drover.v1.InputQuarantined
+	4,   // 3: drover.v1.Event.foreign_named:type_name -> drover.v1.ForeignNamed
+	5,   // 4: drover.v1.Event.job_created:type_name -> drover.v1.JobCreated
+	6,   // 5: drover.v1.Event.job_started:type_name -> drover.v1.JobStarted
+	21,  // 6: drover.v1.Event.job_cancel_started:type_name -> drover.v1.JobCancelStarted
+	22,  // 7: drover.v1.Event.job_canceled:type_name -> drover.v1.JobCanceled
+	23,  // 8: drover.v1.Event.job_completed:type_name -> drover.v1.JobCompleted
+	7,   // 9: drover.v1.Event.job_window_opened:type_name -> drover.v1.JobWindowOpened
+	8,   // 10: drover.v1.Event.job_window_closed:type_name -> drover.v1.JobWindowClosed
+	9,   // 11: drover.v1.Event.job_end_reached:type_name -> drover.v1.JobEndReached
+	10,  // 12: drover.v1.Event.job_updated:type_name -> drover.v1.JobUpdated
+	11,  // 13: drover.v1.Event.targets_associated:type_name -> drover.v1.TargetsAssociated
+	12,  // 14: drover.v1.Event.job_deletion_started:type_name -> drover.v1.JobDeletionStarted
+	13,  // 15: drover.v1.Event.job_deleted:type_name -> drover.v1.JobDeleted
+	15,  // 16: drover.v1.Event.job_template_created:type_name -> drover.v1.JobTemplateCreated
+	16,  // 17: drover.v1.Event.job_template_deleted:type_name -> drover.v1.JobTemplateDeleted
+	17,  // 18: drover.v1.Event.resource_tagged:type_name -> drover.v1.ResourceTagged
+	18,  // 19: drover.v1.Event.resource_untagged:type_name -> drover.v1.ResourceUntagged
+	20,  // 20: drover.v1.Event.events_configured:type_name -> drover.v1.EventsConfigured
+	24,  // 21: drover.v1.Event.thing_created:type_name -> drover.v1.ThingCreated
+	26,  // 22: drover.v1.Event.thing_deleted:type_name -> drover.v1.ThingDeleted
+	27,  // 23: drover.v1.Event.group_created:type_name -> drover.v1.GroupCreated
+	35,  // 24: drover.v1.Event.thing_joined:type_name -> drover.v1.ThingJoined
+	36,  // 25: drover.v1.Event.thing_left:type_name -> drover.v1.ThingLeft
+	37,  // 26: drover.v1.Event.selection_started:type_name -> drover.v1.SelectionStarted
+	38,  // 27: drover.v1.Event.things_selected:type_name -> drover.v1.ThingsSelected
+	41,  // 28: drover.v1.Event.selection_finished:type_name -> drover.v1.SelectionFinished
+	25,  // 29: drover.v1.Event.thing_updated:type_name -> drover.v1.ThingUpdated
+	28,  // 30: drover.v1.Event.group_updated:type_name -> drover.v1.GroupUpdated
+	29,  // 31: drover.v1.Event.group_deleted:type_name -> drover.v1.GroupDeleted
+	30,  // 32: drover.v1.Event.thing_type_created:type_name -> drover.v1.ThingTypeCreated
+	31,  // 33: drover.v1.Event.thing_type_deprecated:type_name -> drover.v1.ThingTypeDeprecated
+	32,  // 34: drover.v1.Event.thing_type_deleted:type_name -> drover.v1.ThingTypeDeleted
+	39,  // 35: drover.v1.Event.things_deselected:type_name -> drover.v1.ThingsDeselected
+	40,  // 36: drover.v1.Event.selection_closed:type_name -> drover.v1.SelectionClosed
+	33,  // 37: drover.v1.Event.registry_tagged:type_name -> drover.v1.RegistryTagged
+	34,  // 38: drover.v1.Event.registry_untagged:type_name -> drover.v1.RegistryUntagged
+	42,  // 39: drover.v1.Event.job_opened:type_name -> drover.v1.JobOpened
+	50,  // 40: drover.v1.Event.things_waiting:type_name -> drover.v1.ThingsWaiting
+	51,  // 41: drover.v1.Event.waiting_complete:type_name -> drover.v1.WaitingComplete
+	52,  // 42: drover.v1.Event.executions_released:type_name -> drover.v1.ExecutionsReleased
+	53,  // 43: drover.v1.Event.observed:type_name -> drover.v1.Observed
+	57,  // 44: drover.v1.Event.job_stopped:type_name -> drover.v1.JobStopped
+	58,  // 45: drover.v1.Event.things_dropped:type_name -> drover.v1.ThingsDropped
+	59,  // 46: drover.v1.Event.job_closed:type_name -> drover.v1.JobClosed
+	60,  // 47: drover.v1.Event.job_drained:type_name -> drover.v1.JobDrained
+	61,  // 48: drover.v1.Event.thing_removed:type_name -> drover.v1.ThingRemoved
+	43,  // 49: drover.v1.Event.job_changed:type_name -> drover.v1.JobChanged
+	44,  // 50: drover.v1.Event.window_opened:type_name -> drover.v1.WindowOpened
+	45,  // 51: drover.v1.Event.window_closed:type_name -> drover.v1.WindowClosed
+	46,  // 52: drover.v1.Event.abort_triggered:type_name -> drover.v1.AbortTriggered
+	47,  // 53: drover.v1.Event.things_joined:type_name -> drover.v1.ThingsJoined
+	48,  // 54: drover.v1.Event.things_withdrawn:type_name -> drover.v1.ThingsWithdrawn
+	49,  // 55: drover.v1.Event.job_erased:type_name -> drover.v1.JobErased
+	62,  // 56: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
+	69,  // 57: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
+	70,  // 58: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
+	71,  // 59: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
+	72,  // 60: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
+	73,  // 61: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
+	74,  // 62: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
+	68,  // 63: drover.v1.Event.execution_deleted:type_name -> drover.v1.ExecutionDeleted
+	63,  // 64: drover.v1.Event.job_change_learned:type_name -> drover.v1.JobChangeLearned
+	64,  // 65: drover.v1.Event.window_learned:type_name -> drover.v1.WindowLearned
+	65,  // 66: drover.v1.Event.executions_shown:type_name -> drover.v1.ExecutionsShown
+	66,  // 67: drover.v1.Event.retry_dropped:type_name -> drover.v1.RetryDropped
+	67,  // 68: drover.v1.Event.erasure_learned:type_name -> drover.v1.ErasureLearned
+	75,  // 69: drover.v1.LogOpened.service:type_name -> drover.v1.Service
+	76,  // 70: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
+	77,  // 71: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
+	78,  // 72: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
+	79,  // 73: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
+	80,  // 74: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
+	81,  // 75: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
+	82,  // 76: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
+	83,  // 77: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	84,  // 78: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
+	85,  // 79: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
+	76,  // 80: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
+	77,  // 81: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
+	86,  // 82: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
+	83,  // 83: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	78,  // 84: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
+	80,  // 85: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
+	79,  // 86: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
+	81,  // 87: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
+	76,  // 88: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
+	83,  // 89: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	78,  // 90: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
+	80,  // 91: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
+	79,  // 92: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
+	81,  // 93: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
+	87,  // 94: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
+	14,  // 95: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
+	84,  // 96: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
+	19,  // 97: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
+	84,  // 98: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
+	19,  // 99: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
+	88,  // 100: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
+	89,  // 101: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
+	90,  // 102: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
+	89,  // 103: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
+	90,  // 104: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
+	89,  // 105: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
+	90,  // 106: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
+	84,  // 107: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
+	90,  // 108: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
+	84,  // 109: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
+	19,  // 110: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
+	84,  // 111: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
+	19,  // 112: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
+	89,  // 113: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
+	89,  // 114: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
+	76,  // 115: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
+	77,  // 116: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
+	89,  // 117: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
+	89,  // 118: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
+	78,  // 119: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
+	79,  // 120: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
+	77,  // 121: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
+	80,  // 122: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
+	81,  // 123: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
+	83,  // 124: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	78,  // 125: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
+	80,  // 126: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
+	79,  // 127: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
+	81,  // 128: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
+	83,  // 129: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	91,  // 130: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
+	92,  // 131: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
+	89,  // 132: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
+	89,  // 133: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
+	89,  // 134: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
+	89,  // 135: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
+	54,  // 136: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
+	55,  // 137: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
+	56,  // 138: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
+	93,  // 139: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
+	94,  // 140: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
+	93,  // 141: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
+	93,  // 142: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
+	89,  // 143: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
+	79,  // 144: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	81,  // 145: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
+	83,  // 146: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	79,  // 147: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	81,  // 148: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
+	83,  // 149: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	89,  // 150: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
+	94,  // 151: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
+	89,  // 152: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
+	94,  // 153: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
+	89,  // 154: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
+	94,  // 155: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
+	94,  // 156: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
+	95,  // 157: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
+	89,  // 158: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
+	93,  // 159: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
+	93,  // 160: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
+	89,  // 161: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
+	162, // [162:162] is the sub-list for method output_type
+	162, // [162:162] is the sub-list for method input_type
+	162, // [162:162] is the sub-list for extension type_name
+	162, // [162:162] is the sub-list for extension extendee
+	0,   // [0:162] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_event_proto_init() }
@@ -3377,6 +6948,18 @@ func file_drover_v1_event_proto_init() {
 		(*Event_JobCancelStarted)(nil),
 		(*Event_JobCanceled)(nil),
 		(*Event_JobCompleted)(nil),
+		(*Event_JobWindowOpened)(nil),
+		(*Event_JobWindowClosed)(nil),
+		(*Event_JobEndReached)(nil),
+		(*Event_JobUpdated)(nil),
+		(*Event_TargetsAssociated)(nil),
+		(*Event_JobDeletionStarted)(nil),
+		(*Event_JobDeleted)(nil),
+		(*Event_JobTemplateCreated)(nil),
+		(*Event_JobTemplateDeleted)(nil),
+		(*Event_ResourceTagged)(nil),
+		(*Event_ResourceUntagged)(nil),
+		(*Event_EventsConfigured)(nil),
 		(*Event_ThingCreated)(nil),
 		(*Event_ThingDeleted)(nil),
 		(*Event_GroupCreated)(nil),
@@ -3385,6 +6968,16 @@ func file_drover_v1_event_proto_init() {
 		(*Event_SelectionStarted)(nil),
 		(*Event_ThingsSelected)(nil),
 		(*Event_SelectionFinished)(nil),
+		(*Event_ThingUpdated)(nil),
+		(*Event_GroupUpdated)(nil),
+		(*Event_GroupDeleted)(nil),
+		(*Event_ThingTypeCreated)(nil),
+		(*Event_ThingTypeDeprecated)(nil),
+		(*Event_ThingTypeDeleted)(nil),
+		(*Event_ThingsDeselected)(nil),
+		(*Event_SelectionClosed)(nil),
+		(*Event_RegistryTagged)(nil),
+		(*Event_RegistryUntagged)(nil),
 		(*Event_JobOpened)(nil),
 		(*Event_ThingsWaiting)(nil),
 		(*Event_WaitingComplete)(nil),
@@ -3395,6 +6988,13 @@ func file_drover_v1_event_proto_init() {
 		(*Event_JobClosed)(nil),
 		(*Event_JobDrained)(nil),
 		(*Event_ThingRemoved)(nil),
+		(*Event_JobChanged)(nil),
+		(*Event_WindowOpened)(nil),
+		(*Event_WindowClosed)(nil),
+		(*Event_AbortTriggered)(nil),
+		(*Event_ThingsJoined)(nil),
+		(*Event_ThingsWithdrawn)(nil),
+		(*Event_JobErased)(nil),
 		(*Event_JobLearned)(nil),
 		(*Event_ExecutionQueued)(nil),
 		(*Event_ExecutionChanged)(nil),
@@ -3402,6 +7002,19 @@ func file_drover_v1_event_proto_init() {
 		(*Event_StopLearned)(nil),
 		(*Event_HomeSettled)(nil),
 		(*Event_ThingForgotten)(nil),
+		(*Event_ExecutionDeleted)(nil),
+		(*Event_JobChangeLearned)(nil),
+		(*Event_WindowLearned)(nil),
+		(*Event_ExecutionsShown)(nil),
+		(*Event_RetryDropped)(nil),
+		(*Event_ErasureLearned)(nil),
+	}
+	file_drover_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
+	file_drover_v1_event_proto_msgTypes[19].OneofWrappers = []any{
+		(*TaggedResource_Job)(nil),
+		(*TaggedResource_TemplateId)(nil),
+		(*TaggedResource_Group)(nil),
+		(*TaggedResource_ThingType)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3409,7 +7022,7 @@ func file_drover_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_event_proto_rawDesc), len(file_drover_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

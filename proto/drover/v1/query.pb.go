@@ -205,8 +205,24 @@ type JobRow struct {
 	LastUpdatedAtMs int64                  `protobuf:"varint,13,opt,name=last_updated_at_ms,json=lastUpdatedAtMs,proto3" json:"last_updated_at_ms,omitempty"`
 	CompletedAtMs   int64                  `protobuf:"varint,14,opt,name=completed_at_ms,json=completedAtMs,proto3" json:"completed_at_ms,omitempty"`
 	// True while executions are being rolled out or canceled.
-	IsConcurrent  bool   `protobuf:"varint,15,opt,name=is_concurrent,json=isConcurrent,proto3" json:"is_concurrent,omitempty"`
-	Document      []byte `protobuf:"bytes,16,opt,name=document,proto3" json:"document,omitempty"`
+	IsConcurrent               bool                `protobuf:"varint,15,opt,name=is_concurrent,json=isConcurrent,proto3" json:"is_concurrent,omitempty"`
+	Document                   []byte              `protobuf:"bytes,16,opt,name=document,proto3" json:"document,omitempty"`
+	Abort                      *AbortConfig        `protobuf:"bytes,17,opt,name=abort,proto3" json:"abort,omitempty"`
+	Retry                      *RetryConfig        `protobuf:"bytes,18,opt,name=retry,proto3" json:"retry,omitempty"`
+	Scheduling                 *SchedulingConfig   `protobuf:"bytes,19,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	PresignedUrl               *PresignedUrlConfig `protobuf:"bytes,20,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	NamespaceId                string              `protobuf:"bytes,21,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
+	JobTemplateArn             string              `protobuf:"bytes,22,opt,name=job_template_arn,json=jobTemplateArn,proto3" json:"job_template_arn,omitempty"`
+	DocumentParameters         []*Parameter        `protobuf:"bytes,23,rep,name=document_parameters,json=documentParameters,proto3" json:"document_parameters,omitempty"`
+	DestinationPackageVersions []string            `protobuf:"bytes,24,rep,name=destination_package_versions,json=destinationPackageVersions,proto3" json:"destination_package_versions,omitempty"`
+	Tags                       []*Tag              `protobuf:"bytes,25,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Whether its maintenance window is open, and when it closes or opens next; 0 is never.
+	WindowOpen        bool  `protobuf:"varint,26,opt,name=window_open,json=windowOpen,proto3" json:"window_open,omitempty"`
+	WindowChangesAtMs int64 `protobuf:"varint,27,opt,name=window_changes_at_ms,json=windowChangesAtMs,proto3" json:"window_changes_at_ms,omitempty"`
+	// The end time has come.
+	EndReached bool `protobuf:"varint,28,opt,name=end_reached,json=endReached,proto3" json:"end_reached,omitempty"`
+	// The next seven starts of its windows (specification 2.5); only in DescribeJobReply.
+	NextWindowsMs []int64 `protobuf:"varint,29,rep,packed,name=next_windows_ms,json=nextWindowsMs,proto3" json:"next_windows_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,6 +369,1243 @@ func (x *JobRow) GetDocument() []byte {
 	return nil
 }
 
+func (x *JobRow) GetAbort() *AbortConfig {
+	if x != nil {
+		return x.Abort
+	}
+	return nil
+}
+
+func (x *JobRow) GetRetry() *RetryConfig {
+	if x != nil {
+		return x.Retry
+	}
+	return nil
+}
+
+func (x *JobRow) GetScheduling() *SchedulingConfig {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *JobRow) GetPresignedUrl() *PresignedUrlConfig {
+	if x != nil {
+		return x.PresignedUrl
+	}
+	return nil
+}
+
+func (x *JobRow) GetNamespaceId() string {
+	if x != nil {
+		return x.NamespaceId
+	}
+	return ""
+}
+
+func (x *JobRow) GetJobTemplateArn() string {
+	if x != nil {
+		return x.JobTemplateArn
+	}
+	return ""
+}
+
+func (x *JobRow) GetDocumentParameters() []*Parameter {
+	if x != nil {
+		return x.DocumentParameters
+	}
+	return nil
+}
+
+func (x *JobRow) GetDestinationPackageVersions() []string {
+	if x != nil {
+		return x.DestinationPackageVersions
+	}
+	return nil
+}
+
+func (x *JobRow) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *JobRow) GetWindowOpen() bool {
+	if x != nil {
+		return x.WindowOpen
+	}
+	return false
+}
+
+func (x *JobRow) GetWindowChangesAtMs() int64 {
+	if x != nil {
+		return x.WindowChangesAtMs
+	}
+	return 0
+}
+
+func (x *JobRow) GetEndReached() bool {
+	if x != nil {
+		return x.EndReached
+	}
+	return false
+}
+
+func (x *JobRow) GetNextWindowsMs() []int64 {
+	if x != nil {
+		return x.NextWindowsMs
+	}
+	return nil
+}
+
+// TemplateRow is a job template as the read models tell it.
+type TemplateRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Template      *JobTemplate           `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	CreatedAtMs   int64                  `protobuf:"varint,2,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	Tags          []*Tag                 `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateRow) Reset() {
+	*x = TemplateRow{}
+	mi := &file_drover_v1_query_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateRow) ProtoMessage() {}
+
+func (x *TemplateRow) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateRow.ProtoReflect.Descriptor instead.
+func (*TemplateRow) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TemplateRow) GetTemplate() *JobTemplate {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+func (x *TemplateRow) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *TemplateRow) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type ListTemplates struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTemplates) Reset() {
+	*x = ListTemplates{}
+	mi := &file_drover_v1_query_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTemplates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTemplates) ProtoMessage() {}
+
+func (x *ListTemplates) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTemplates.ProtoReflect.Descriptor instead.
+func (*ListTemplates) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListTemplates) GetFreshness() *Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *ListTemplates) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListTemplatesReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Stamp *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// Without documents.
+	Templates     []*TemplateRow `protobuf:"bytes,2,rep,name=templates,proto3" json:"templates,omitempty"`
+	NextToken     string         `protobuf:"bytes,3,opt,name=next_token,json=nextToken,proto3" json:"next_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTemplatesReply) Reset() {
+	*x = ListTemplatesReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTemplatesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTemplatesReply) ProtoMessage() {}
+
+func (x *ListTemplatesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTemplatesReply.ProtoReflect.Descriptor instead.
+func (*ListTemplatesReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListTemplatesReply) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *ListTemplatesReply) GetTemplates() []*TemplateRow {
+	if x != nil {
+		return x.Templates
+	}
+	return nil
+}
+
+func (x *ListTemplatesReply) GetNextToken() string {
+	if x != nil {
+		return x.NextToken
+	}
+	return ""
+}
+
+type DescribeTemplate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	TemplateId    string                 `protobuf:"bytes,2,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeTemplate) Reset() {
+	*x = DescribeTemplate{}
+	mi := &file_drover_v1_query_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeTemplate) ProtoMessage() {}
+
+func (x *DescribeTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeTemplate.ProtoReflect.Descriptor instead.
+func (*DescribeTemplate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DescribeTemplate) GetFreshness() *Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *DescribeTemplate) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+type DescribeTemplateReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Template      *TemplateRow           `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeTemplateReply) Reset() {
+	*x = DescribeTemplateReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeTemplateReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeTemplateReply) ProtoMessage() {}
+
+func (x *DescribeTemplateReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeTemplateReply.ProtoReflect.Descriptor instead.
+func (*DescribeTemplateReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DescribeTemplateReply) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *DescribeTemplateReply) GetTemplate() *TemplateRow {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+// ManagedTemplate is one of specification 2.9.
+type ManagedTemplate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Environments  []string               `protobuf:"bytes,4,rep,name=environments,proto3" json:"environments,omitempty"`
+	Parameters    []*TemplateParameter   `protobuf:"bytes,5,rep,name=parameters,proto3" json:"parameters,omitempty"`
+	Document      []byte                 `protobuf:"bytes,6,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManagedTemplate) Reset() {
+	*x = ManagedTemplate{}
+	mi := &file_drover_v1_query_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManagedTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManagedTemplate) ProtoMessage() {}
+
+func (x *ManagedTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManagedTemplate.ProtoReflect.Descriptor instead.
+func (*ManagedTemplate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ManagedTemplate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ManagedTemplate) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ManagedTemplate) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ManagedTemplate) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *ManagedTemplate) GetParameters() []*TemplateParameter {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+func (x *ManagedTemplate) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+type TemplateParameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	Regex         string                 `protobuf:"bytes,3,opt,name=regex,proto3" json:"regex,omitempty"`
+	Example       string                 `protobuf:"bytes,4,opt,name=example,proto3" json:"example,omitempty"`
+	Optional      bool                   `protobuf:"varint,5,opt,name=optional,proto3" json:"optional,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateParameter) Reset() {
+	*x = TemplateParameter{}
+	mi := &file_drover_v1_query_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateParameter) ProtoMessage() {}
+
+func (x *TemplateParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateParameter.ProtoReflect.Descriptor instead.
+func (*TemplateParameter) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TemplateParameter) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *TemplateParameter) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *TemplateParameter) GetRegex() string {
+	if x != nil {
+		return x.Regex
+	}
+	return ""
+}
+
+func (x *TemplateParameter) GetExample() string {
+	if x != nil {
+		return x.Example
+	}
+	return ""
+}
+
+func (x *TemplateParameter) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
+}
+
+type ListManagedTemplates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty is all.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListManagedTemplates) Reset() {
+	*x = ListManagedTemplates{}
+	mi := &file_drover_v1_query_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListManagedTemplates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListManagedTemplates) ProtoMessage() {}
+
+func (x *ListManagedTemplates) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListManagedTemplates.ProtoReflect.Descriptor instead.
+func (*ListManagedTemplates) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListManagedTemplates) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ListManagedTemplatesReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without documents and parameters.
+	Templates     []*ManagedTemplate `protobuf:"bytes,1,rep,name=templates,proto3" json:"templates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListManagedTemplatesReply) Reset() {
+	*x = ListManagedTemplatesReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListManagedTemplatesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListManagedTemplatesReply) ProtoMessage() {}
+
+func (x *ListManagedTemplatesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListManagedTemplatesReply.ProtoReflect.Descriptor instead.
+func (*ListManagedTemplatesReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListManagedTemplatesReply) GetTemplates() []*ManagedTemplate {
+	if x != nil {
+		return x.Templates
+	}
+	return nil
+}
+
+type DescribeManagedTemplate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty is the latest.
+	Version       string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeManagedTemplate) Reset() {
+	*x = DescribeManagedTemplate{}
+	mi := &file_drover_v1_query_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeManagedTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeManagedTemplate) ProtoMessage() {}
+
+func (x *DescribeManagedTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeManagedTemplate.ProtoReflect.Descriptor instead.
+func (*DescribeManagedTemplate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DescribeManagedTemplate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DescribeManagedTemplate) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+type DescribeManagedTemplateReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Template      *ManagedTemplate       `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeManagedTemplateReply) Reset() {
+	*x = DescribeManagedTemplateReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeManagedTemplateReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeManagedTemplateReply) ProtoMessage() {}
+
+func (x *DescribeManagedTemplateReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeManagedTemplateReply.ProtoReflect.Descriptor instead.
+func (*DescribeManagedTemplateReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DescribeManagedTemplateReply) GetTemplate() *ManagedTemplate {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+// ListTags of a job or a template (model jobs), a group or a thing type (model fleet).
+type ListTags struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Freshness *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	// As TagResource names it.
+	Resource      string `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTags) Reset() {
+	*x = ListTags{}
+	mi := &file_drover_v1_query_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTags) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTags) ProtoMessage() {}
+
+func (x *ListTags) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTags.ProtoReflect.Descriptor instead.
+func (*ListTags) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListTags) GetFreshness() *Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *ListTags) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+type ListTagsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Tags          []*Tag                 `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTagsReply) Reset() {
+	*x = ListTagsReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTagsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTagsReply) ProtoMessage() {}
+
+func (x *ListTagsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTagsReply.ProtoReflect.Descriptor instead.
+func (*ListTagsReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListTagsReply) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *ListTagsReply) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+type DescribeEventConfigurations struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeEventConfigurations) Reset() {
+	*x = DescribeEventConfigurations{}
+	mi := &file_drover_v1_query_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeEventConfigurations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeEventConfigurations) ProtoMessage() {}
+
+func (x *DescribeEventConfigurations) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeEventConfigurations.ProtoReflect.Descriptor instead.
+func (*DescribeEventConfigurations) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DescribeEventConfigurations) GetFreshness() *Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+type DescribeEventConfigurationsReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Stamp *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// Every category, also those that are off.
+	Configurations []*EventConfiguration `protobuf:"bytes,2,rep,name=configurations,proto3" json:"configurations,omitempty"`
+	LastModifiedMs int64                 `protobuf:"varint,3,opt,name=last_modified_ms,json=lastModifiedMs,proto3" json:"last_modified_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DescribeEventConfigurationsReply) Reset() {
+	*x = DescribeEventConfigurationsReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeEventConfigurationsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeEventConfigurationsReply) ProtoMessage() {}
+
+func (x *DescribeEventConfigurationsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeEventConfigurationsReply.ProtoReflect.Descriptor instead.
+func (*DescribeEventConfigurationsReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DescribeEventConfigurationsReply) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *DescribeEventConfigurationsReply) GetConfigurations() []*EventConfiguration {
+	if x != nil {
+		return x.Configurations
+	}
+	return nil
+}
+
+func (x *DescribeEventConfigurationsReply) GetLastModifiedMs() int64 {
+	if x != nil {
+		return x.LastModifiedMs
+	}
+	return 0
+}
+
+type ThingTypeRow struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	ThingType            string                 `protobuf:"bytes,1,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	Description          string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	SearchableAttributes []string               `protobuf:"bytes,3,rep,name=searchable_attributes,json=searchableAttributes,proto3" json:"searchable_attributes,omitempty"`
+	CreatedAtMs          int64                  `protobuf:"varint,4,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	Deprecated           bool                   `protobuf:"varint,5,opt,name=deprecated,proto3" json:"deprecated,omitempty"`
+	DeprecatedAtMs       int64                  `protobuf:"varint,6,opt,name=deprecated_at_ms,json=deprecatedAtMs,proto3" json:"deprecated_at_ms,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *ThingTypeRow) Reset() {
+	*x = ThingTypeRow{}
+	mi := &file_drover_v1_query_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThingTypeRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThingTypeRow) ProtoMessage() {}
+
+func (x *ThingTypeRow) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThingTypeRow.ProtoReflect.Descriptor instead.
+func (*ThingTypeRow) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ThingTypeRow) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *ThingTypeRow) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ThingTypeRow) GetSearchableAttributes() []string {
+	if x != nil {
+		return x.SearchableAttributes
+	}
+	return nil
+}
+
+func (x *ThingTypeRow) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *ThingTypeRow) GetDeprecated() bool {
+	if x != nil {
+		return x.Deprecated
+	}
+	return false
+}
+
+func (x *ThingTypeRow) GetDeprecatedAtMs() int64 {
+	if x != nil {
+		return x.DeprecatedAtMs
+	}
+	return 0
+}
+
+type ListThingTypes struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Freshness *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Page      *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	// Only this name; empty is all.
+	ThingType     string `protobuf:"bytes,3,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListThingTypes) Reset() {
+	*x = ListThingTypes{}
+	mi := &file_drover_v1_query_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListThingTypes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListThingTypes) ProtoMessage() {}
+
+func (x *ListThingTypes) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListThingTypes.ProtoReflect.Descriptor instead.
+func (*ListThingTypes) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListThingTypes) GetFreshness() *Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *ListThingTypes) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+func (x *ListThingTypes) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+type ListThingTypesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	ThingTypes    []*ThingTypeRow        `protobuf:"bytes,2,rep,name=thing_types,json=thingTypes,proto3" json:"thing_types,omitempty"`
+	NextToken     string                 `protobuf:"bytes,3,opt,name=next_token,json=nextToken,proto3" json:"next_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListThingTypesReply) Reset() {
+	*x = ListThingTypesReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListThingTypesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListThingTypesReply) ProtoMessage() {}
+
+func (x *ListThingTypesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListThingTypesReply.ProtoReflect.Descriptor instead.
+func (*ListThingTypesReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListThingTypesReply) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *ListThingTypesReply) GetThingTypes() []*ThingTypeRow {
+	if x != nil {
+		return x.ThingTypes
+	}
+	return nil
+}
+
+func (x *ListThingTypesReply) GetNextToken() string {
+	if x != nil {
+		return x.NextToken
+	}
+	return ""
+}
+
+type DescribeThingType struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	ThingType     string                 `protobuf:"bytes,2,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeThingType) Reset() {
+	*x = DescribeThingType{}
+	mi := &file_drover_v1_query_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeThingType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeThingType) ProtoMessage() {}
+
+func (x *DescribeThingType) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeThingType.ProtoReflect.Descriptor instead.
+func (*DescribeThingType) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DescribeThingType) GetFreshness() *Freshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *DescribeThingType) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+type DescribeThingTypeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	ThingType     *ThingTypeRow          `protobuf:"bytes,2,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeThingTypeReply) Reset() {
+	*x = DescribeThingTypeReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeThingTypeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeThingTypeReply) ProtoMessage() {}
+
+func (x *DescribeThingTypeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeThingTypeReply.ProtoReflect.Descriptor instead.
+func (*DescribeThingTypeReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DescribeThingTypeReply) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *DescribeThingTypeReply) GetThingType() *ThingTypeRow {
+	if x != nil {
+		return x.ThingType
+	}
+	return nil
+}
+
 // JobCounts are a job's counters. Attempts count executions, as AWS does; things count devices.
 type JobCounts struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -377,7 +1630,7 @@ type JobCounts struct {
 
 func (x *JobCounts) Reset() {
 	*x = JobCounts{}
-	mi := &file_drover_v1_query_proto_msgTypes[4]
+	mi := &file_drover_v1_query_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +1642,7 @@ func (x *JobCounts) String() string {
 func (*JobCounts) ProtoMessage() {}
 
 func (x *JobCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[4]
+	mi := &file_drover_v1_query_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +1655,7 @@ func (x *JobCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobCounts.ProtoReflect.Descriptor instead.
 func (*JobCounts) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{4}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JobCounts) GetAttempts() []*StatusCount {
@@ -497,17 +1750,20 @@ func (x *JobCounts) GetLastChangeMs() int64 {
 }
 
 type ListJobs struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
-	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
-	Status        JobStatus              `protobuf:"varint,3,opt,name=status,proto3,enum=drover.v1.JobStatus" json:"status,omitempty"`
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Freshness       *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Page            *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	Status          JobStatus              `protobuf:"varint,3,opt,name=status,proto3,enum=drover.v1.JobStatus" json:"status,omitempty"`
+	TargetSelection TargetSelection        `protobuf:"varint,4,opt,name=target_selection,json=targetSelection,proto3,enum=drover.v1.TargetSelection" json:"target_selection,omitempty"`
+	// Only jobs that name this group as a target; empty is all.
+	Group         string `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListJobs) Reset() {
 	*x = ListJobs{}
-	mi := &file_drover_v1_query_proto_msgTypes[5]
+	mi := &file_drover_v1_query_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +1775,7 @@ func (x *ListJobs) String() string {
 func (*ListJobs) ProtoMessage() {}
 
 func (x *ListJobs) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[5]
+	mi := &file_drover_v1_query_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +1788,7 @@ func (x *ListJobs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobs.ProtoReflect.Descriptor instead.
 func (*ListJobs) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{5}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListJobs) GetFreshness() *Freshness {
@@ -556,6 +1812,20 @@ func (x *ListJobs) GetStatus() JobStatus {
 	return JobStatus_JOB_STATUS_UNSPECIFIED
 }
 
+func (x *ListJobs) GetTargetSelection() TargetSelection {
+	if x != nil {
+		return x.TargetSelection
+	}
+	return TargetSelection_TARGET_SELECTION_UNSPECIFIED
+}
+
+func (x *ListJobs) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
 type ListJobsReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -567,7 +1837,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[6]
+	mi := &file_drover_v1_query_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +1849,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[6]
+	mi := &file_drover_v1_query_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +1862,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{6}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListJobsReply) GetStamp() *Stamp {
@@ -627,7 +1897,7 @@ type DescribeJob struct {
 
 func (x *DescribeJob) Reset() {
 	*x = DescribeJob{}
-	mi := &file_drover_v1_query_proto_msgTypes[7]
+	mi := &file_drover_v1_query_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +1909,7 @@ func (x *DescribeJob) String() string {
 func (*DescribeJob) ProtoMessage() {}
 
 func (x *DescribeJob) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[7]
+	mi := &file_drover_v1_query_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +1922,7 @@ func (x *DescribeJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJob.ProtoReflect.Descriptor instead.
 func (*DescribeJob) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{7}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DescribeJob) GetFreshness() *Freshness {
@@ -687,7 +1957,7 @@ type DescribeJobReply struct {
 
 func (x *DescribeJobReply) Reset() {
 	*x = DescribeJobReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[8]
+	mi := &file_drover_v1_query_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +1969,7 @@ func (x *DescribeJobReply) String() string {
 func (*DescribeJobReply) ProtoMessage() {}
 
 func (x *DescribeJobReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[8]
+	mi := &file_drover_v1_query_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +1982,7 @@ func (x *DescribeJobReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobReply.ProtoReflect.Descriptor instead.
 func (*DescribeJobReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{8}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DescribeJobReply) GetStamp() *Stamp {
@@ -759,7 +2029,7 @@ type ExecutionRow struct {
 
 func (x *ExecutionRow) Reset() {
 	*x = ExecutionRow{}
-	mi := &file_drover_v1_query_proto_msgTypes[9]
+	mi := &file_drover_v1_query_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +2041,7 @@ func (x *ExecutionRow) String() string {
 func (*ExecutionRow) ProtoMessage() {}
 
 func (x *ExecutionRow) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[9]
+	mi := &file_drover_v1_query_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +2054,7 @@ func (x *ExecutionRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRow.ProtoReflect.Descriptor instead.
 func (*ExecutionRow) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{9}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutionRow) GetJob() uint64 {
@@ -890,7 +2160,7 @@ type ListExecutionsForJob struct {
 
 func (x *ListExecutionsForJob) Reset() {
 	*x = ListExecutionsForJob{}
-	mi := &file_drover_v1_query_proto_msgTypes[10]
+	mi := &file_drover_v1_query_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +2172,7 @@ func (x *ListExecutionsForJob) String() string {
 func (*ListExecutionsForJob) ProtoMessage() {}
 
 func (x *ListExecutionsForJob) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[10]
+	mi := &file_drover_v1_query_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +2185,7 @@ func (x *ListExecutionsForJob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsForJob.ProtoReflect.Descriptor instead.
 func (*ListExecutionsForJob) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{10}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListExecutionsForJob) GetFreshness() *Freshness {
@@ -947,18 +2217,20 @@ func (x *ListExecutionsForJob) GetStatus() ExecutionStatus {
 }
 
 type ListExecutionsForThing struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
-	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
-	Thing         string                 `protobuf:"bytes,3,opt,name=thing,proto3" json:"thing,omitempty"`
-	Status        ExecutionStatus        `protobuf:"varint,4,opt,name=status,proto3,enum=drover.v1.ExecutionStatus" json:"status,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Freshness *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Page      *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	Thing     string                 `protobuf:"bytes,3,opt,name=thing,proto3" json:"thing,omitempty"`
+	Status    ExecutionStatus        `protobuf:"varint,4,opt,name=status,proto3,enum=drover.v1.ExecutionStatus" json:"status,omitempty"`
+	// Only of this job; empty is all.
+	JobId         string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListExecutionsForThing) Reset() {
 	*x = ListExecutionsForThing{}
-	mi := &file_drover_v1_query_proto_msgTypes[11]
+	mi := &file_drover_v1_query_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +2242,7 @@ func (x *ListExecutionsForThing) String() string {
 func (*ListExecutionsForThing) ProtoMessage() {}
 
 func (x *ListExecutionsForThing) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[11]
+	mi := &file_drover_v1_query_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +2255,7 @@ func (x *ListExecutionsForThing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsForThing.ProtoReflect.Descriptor instead.
 func (*ListExecutionsForThing) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{11}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListExecutionsForThing) GetFreshness() *Freshness {
@@ -1014,6 +2286,13 @@ func (x *ListExecutionsForThing) GetStatus() ExecutionStatus {
 	return ExecutionStatus_EXECUTION_STATUS_UNSPECIFIED
 }
 
+func (x *ListExecutionsForThing) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
 type ListExecutionsReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -1025,7 +2304,7 @@ type ListExecutionsReply struct {
 
 func (x *ListExecutionsReply) Reset() {
 	*x = ListExecutionsReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[12]
+	mi := &file_drover_v1_query_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +2316,7 @@ func (x *ListExecutionsReply) String() string {
 func (*ListExecutionsReply) ProtoMessage() {}
 
 func (x *ListExecutionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[12]
+	mi := &file_drover_v1_query_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +2329,7 @@ func (x *ListExecutionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsReply.ProtoReflect.Descriptor instead.
 func (*ListExecutionsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{12}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListExecutionsReply) GetStamp() *Stamp {
@@ -1087,7 +2366,7 @@ type GetExecution struct {
 
 func (x *GetExecution) Reset() {
 	*x = GetExecution{}
-	mi := &file_drover_v1_query_proto_msgTypes[13]
+	mi := &file_drover_v1_query_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +2378,7 @@ func (x *GetExecution) String() string {
 func (*GetExecution) ProtoMessage() {}
 
 func (x *GetExecution) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[13]
+	mi := &file_drover_v1_query_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +2391,7 @@ func (x *GetExecution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExecution.ProtoReflect.Descriptor instead.
 func (*GetExecution) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{13}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetExecution) GetFreshness() *Freshness {
@@ -1153,7 +2432,7 @@ type GetExecutionReply struct {
 
 func (x *GetExecutionReply) Reset() {
 	*x = GetExecutionReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[14]
+	mi := &file_drover_v1_query_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +2444,7 @@ func (x *GetExecutionReply) String() string {
 func (*GetExecutionReply) ProtoMessage() {}
 
 func (x *GetExecutionReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[14]
+	mi := &file_drover_v1_query_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +2457,7 @@ func (x *GetExecutionReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExecutionReply.ProtoReflect.Descriptor instead.
 func (*GetExecutionReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{14}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetExecutionReply) GetStamp() *Stamp {
@@ -1211,7 +2490,7 @@ type ThingRow struct {
 
 func (x *ThingRow) Reset() {
 	*x = ThingRow{}
-	mi := &file_drover_v1_query_proto_msgTypes[15]
+	mi := &file_drover_v1_query_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +2502,7 @@ func (x *ThingRow) String() string {
 func (*ThingRow) ProtoMessage() {}
 
 func (x *ThingRow) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[15]
+	mi := &file_drover_v1_query_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +2515,7 @@ func (x *ThingRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingRow.ProtoReflect.Descriptor instead.
 func (*ThingRow) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{15}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ThingRow) GetName() string {
@@ -1289,17 +2568,22 @@ func (x *ThingRow) GetGroups() []string {
 }
 
 type ListThings struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
-	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
-	Prefix        string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Freshness *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Page      *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	Prefix    string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Only things of this type, with this attribute and value; empty is all.
+	ThingType            string `protobuf:"bytes,4,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
+	AttributeName        string `protobuf:"bytes,5,opt,name=attribute_name,json=attributeName,proto3" json:"attribute_name,omitempty"`
+	AttributeValue       string `protobuf:"bytes,6,opt,name=attribute_value,json=attributeValue,proto3" json:"attribute_value,omitempty"`
+	AttributeValuePrefix bool   `protobuf:"varint,7,opt,name=attribute_value_prefix,json=attributeValuePrefix,proto3" json:"attribute_value_prefix,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ListThings) Reset() {
 	*x = ListThings{}
-	mi := &file_drover_v1_query_proto_msgTypes[16]
+	mi := &file_drover_v1_query_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +2595,7 @@ func (x *ListThings) String() string {
 func (*ListThings) ProtoMessage() {}
 
 func (x *ListThings) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[16]
+	mi := &file_drover_v1_query_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +2608,7 @@ func (x *ListThings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListThings.ProtoReflect.Descriptor instead.
 func (*ListThings) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{16}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListThings) GetFreshness() *Freshness {
@@ -1348,6 +2632,34 @@ func (x *ListThings) GetPrefix() string {
 	return ""
 }
 
+func (x *ListThings) GetThingType() string {
+	if x != nil {
+		return x.ThingType
+	}
+	return ""
+}
+
+func (x *ListThings) GetAttributeName() string {
+	if x != nil {
+		return x.AttributeName
+	}
+	return ""
+}
+
+func (x *ListThings) GetAttributeValue() string {
+	if x != nil {
+		return x.AttributeValue
+	}
+	return ""
+}
+
+func (x *ListThings) GetAttributeValuePrefix() bool {
+	if x != nil {
+		return x.AttributeValuePrefix
+	}
+	return false
+}
+
 type ListThingsReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -1359,7 +2671,7 @@ type ListThingsReply struct {
 
 func (x *ListThingsReply) Reset() {
 	*x = ListThingsReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[17]
+	mi := &file_drover_v1_query_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +2683,7 @@ func (x *ListThingsReply) String() string {
 func (*ListThingsReply) ProtoMessage() {}
 
 func (x *ListThingsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[17]
+	mi := &file_drover_v1_query_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +2696,7 @@ func (x *ListThingsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListThingsReply.ProtoReflect.Descriptor instead.
 func (*ListThingsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListThingsReply) GetStamp() *Stamp {
@@ -1418,7 +2730,7 @@ type DescribeThing struct {
 
 func (x *DescribeThing) Reset() {
 	*x = DescribeThing{}
-	mi := &file_drover_v1_query_proto_msgTypes[18]
+	mi := &file_drover_v1_query_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +2742,7 @@ func (x *DescribeThing) String() string {
 func (*DescribeThing) ProtoMessage() {}
 
 func (x *DescribeThing) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[18]
+	mi := &file_drover_v1_query_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +2755,7 @@ func (x *DescribeThing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeThing.ProtoReflect.Descriptor instead.
 func (*DescribeThing) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DescribeThing) GetFreshness() *Freshness {
@@ -1470,7 +2782,7 @@ type DescribeThingReply struct {
 
 func (x *DescribeThingReply) Reset() {
 	*x = DescribeThingReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[19]
+	mi := &file_drover_v1_query_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +2794,7 @@ func (x *DescribeThingReply) String() string {
 func (*DescribeThingReply) ProtoMessage() {}
 
 func (x *DescribeThingReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[19]
+	mi := &file_drover_v1_query_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +2807,7 @@ func (x *DescribeThingReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeThingReply.ProtoReflect.Descriptor instead.
 func (*DescribeThingReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DescribeThingReply) GetStamp() *Stamp {
@@ -1520,15 +2832,19 @@ type GroupRow struct {
 	Description string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	CreatedAtMs int64                  `protobuf:"varint,5,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
 	// Direct members; only in DescribeGroupReply.
-	Members       uint64   `protobuf:"varint,6,opt,name=members,proto3" json:"members,omitempty"`
-	Children      []string `protobuf:"bytes,7,rep,name=children,proto3" json:"children,omitempty"`
+	Members    uint64       `protobuf:"varint,6,opt,name=members,proto3" json:"members,omitempty"`
+	Children   []string     `protobuf:"bytes,7,rep,name=children,proto3" json:"children,omitempty"`
+	Attributes []*Attribute `protobuf:"bytes,8,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	Version    uint64       `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	// From the root to the parent; only in DescribeGroupReply.
+	Ancestors     []string `protobuf:"bytes,10,rep,name=ancestors,proto3" json:"ancestors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GroupRow) Reset() {
 	*x = GroupRow{}
-	mi := &file_drover_v1_query_proto_msgTypes[20]
+	mi := &file_drover_v1_query_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +2856,7 @@ func (x *GroupRow) String() string {
 func (*GroupRow) ProtoMessage() {}
 
 func (x *GroupRow) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[20]
+	mi := &file_drover_v1_query_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +2869,7 @@ func (x *GroupRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupRow.ProtoReflect.Descriptor instead.
 func (*GroupRow) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{20}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GroupRow) GetGroup() string {
@@ -1605,18 +2921,42 @@ func (x *GroupRow) GetChildren() []string {
 	return nil
 }
 
+func (x *GroupRow) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *GroupRow) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *GroupRow) GetAncestors() []string {
+	if x != nil {
+		return x.Ancestors
+	}
+	return nil
+}
+
 type ListGroups struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
-	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
-	Prefix        string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Freshness *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
+	Page      *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	Prefix    string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Only groups below this one: its children, or with recursive all descendants; empty is all.
+	Parent        string `protobuf:"bytes,4,opt,name=parent,proto3" json:"parent,omitempty"`
+	Recursive     bool   `protobuf:"varint,5,opt,name=recursive,proto3" json:"recursive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListGroups) Reset() {
 	*x = ListGroups{}
-	mi := &file_drover_v1_query_proto_msgTypes[21]
+	mi := &file_drover_v1_query_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +2968,7 @@ func (x *ListGroups) String() string {
 func (*ListGroups) ProtoMessage() {}
 
 func (x *ListGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[21]
+	mi := &file_drover_v1_query_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +2981,7 @@ func (x *ListGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroups.ProtoReflect.Descriptor instead.
 func (*ListGroups) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{21}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListGroups) GetFreshness() *Freshness {
@@ -1665,6 +3005,20 @@ func (x *ListGroups) GetPrefix() string {
 	return ""
 }
 
+func (x *ListGroups) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListGroups) GetRecursive() bool {
+	if x != nil {
+		return x.Recursive
+	}
+	return false
+}
+
 type ListGroupsReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -1676,7 +3030,7 @@ type ListGroupsReply struct {
 
 func (x *ListGroupsReply) Reset() {
 	*x = ListGroupsReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[22]
+	mi := &file_drover_v1_query_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +3042,7 @@ func (x *ListGroupsReply) String() string {
 func (*ListGroupsReply) ProtoMessage() {}
 
 func (x *ListGroupsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[22]
+	mi := &file_drover_v1_query_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +3055,7 @@ func (x *ListGroupsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsReply.ProtoReflect.Descriptor instead.
 func (*ListGroupsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{22}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListGroupsReply) GetStamp() *Stamp {
@@ -1735,7 +3089,7 @@ type DescribeGroup struct {
 
 func (x *DescribeGroup) Reset() {
 	*x = DescribeGroup{}
-	mi := &file_drover_v1_query_proto_msgTypes[23]
+	mi := &file_drover_v1_query_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +3101,7 @@ func (x *DescribeGroup) String() string {
 func (*DescribeGroup) ProtoMessage() {}
 
 func (x *DescribeGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[23]
+	mi := &file_drover_v1_query_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +3114,7 @@ func (x *DescribeGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeGroup.ProtoReflect.Descriptor instead.
 func (*DescribeGroup) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{23}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DescribeGroup) GetFreshness() *Freshness {
@@ -1787,7 +3141,7 @@ type DescribeGroupReply struct {
 
 func (x *DescribeGroupReply) Reset() {
 	*x = DescribeGroupReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[24]
+	mi := &file_drover_v1_query_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +3153,7 @@ func (x *DescribeGroupReply) String() string {
 func (*DescribeGroupReply) ProtoMessage() {}
 
 func (x *DescribeGroupReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[24]
+	mi := &file_drover_v1_query_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +3166,7 @@ func (x *DescribeGroupReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeGroupReply.ProtoReflect.Descriptor instead.
 func (*DescribeGroupReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{24}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DescribeGroupReply) GetStamp() *Stamp {
@@ -1829,19 +3183,20 @@ func (x *DescribeGroupReply) GetGroup() *GroupRow {
 	return nil
 }
 
-// ListThingsInGroup lists direct members.
+// ListThingsInGroup lists direct members; with recursive, those of its descendants too.
 type ListThingsInGroup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Freshness     *Freshness             `protobuf:"bytes,1,opt,name=freshness,proto3" json:"freshness,omitempty"`
 	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
 	Group         string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	Recursive     bool                   `protobuf:"varint,4,opt,name=recursive,proto3" json:"recursive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListThingsInGroup) Reset() {
 	*x = ListThingsInGroup{}
-	mi := &file_drover_v1_query_proto_msgTypes[25]
+	mi := &file_drover_v1_query_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +3208,7 @@ func (x *ListThingsInGroup) String() string {
 func (*ListThingsInGroup) ProtoMessage() {}
 
 func (x *ListThingsInGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[25]
+	mi := &file_drover_v1_query_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +3221,7 @@ func (x *ListThingsInGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListThingsInGroup.ProtoReflect.Descriptor instead.
 func (*ListThingsInGroup) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{25}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListThingsInGroup) GetFreshness() *Freshness {
@@ -1890,6 +3245,13 @@ func (x *ListThingsInGroup) GetGroup() string {
 	return ""
 }
 
+func (x *ListThingsInGroup) GetRecursive() bool {
+	if x != nil {
+		return x.Recursive
+	}
+	return false
+}
+
 type ListThingsInGroupReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -1901,7 +3263,7 @@ type ListThingsInGroupReply struct {
 
 func (x *ListThingsInGroupReply) Reset() {
 	*x = ListThingsInGroupReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[26]
+	mi := &file_drover_v1_query_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +3275,7 @@ func (x *ListThingsInGroupReply) String() string {
 func (*ListThingsInGroupReply) ProtoMessage() {}
 
 func (x *ListThingsInGroupReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[26]
+	mi := &file_drover_v1_query_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +3288,7 @@ func (x *ListThingsInGroupReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListThingsInGroupReply.ProtoReflect.Descriptor instead.
 func (*ListThingsInGroupReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{26}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListThingsInGroupReply) GetStamp() *Stamp {
@@ -1969,7 +3331,7 @@ type ReadEvents struct {
 
 func (x *ReadEvents) Reset() {
 	*x = ReadEvents{}
-	mi := &file_drover_v1_query_proto_msgTypes[27]
+	mi := &file_drover_v1_query_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +3343,7 @@ func (x *ReadEvents) String() string {
 func (*ReadEvents) ProtoMessage() {}
 
 func (x *ReadEvents) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[27]
+	mi := &file_drover_v1_query_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +3356,7 @@ func (x *ReadEvents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadEvents.ProtoReflect.Descriptor instead.
 func (*ReadEvents) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{27}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReadEvents) GetFreshness() *Freshness {
@@ -2052,7 +3414,7 @@ type ReadEventsReply struct {
 
 func (x *ReadEventsReply) Reset() {
 	*x = ReadEventsReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[28]
+	mi := &file_drover_v1_query_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +3426,7 @@ func (x *ReadEventsReply) String() string {
 func (*ReadEventsReply) ProtoMessage() {}
 
 func (x *ReadEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[28]
+	mi := &file_drover_v1_query_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +3439,7 @@ func (x *ReadEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadEventsReply.ProtoReflect.Descriptor instead.
 func (*ReadEventsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{28}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReadEventsReply) GetEvents() []*RecordedEvent {
@@ -2115,7 +3477,7 @@ type RecordedEvent struct {
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_drover_v1_query_proto_msgTypes[29]
+	mi := &file_drover_v1_query_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +3489,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[29]
+	mi := &file_drover_v1_query_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +3502,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{29}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RecordedEvent) GetPosition() *Position {
@@ -2180,7 +3542,7 @@ type ListPartitions struct {
 
 func (x *ListPartitions) Reset() {
 	*x = ListPartitions{}
-	mi := &file_drover_v1_query_proto_msgTypes[30]
+	mi := &file_drover_v1_query_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +3554,7 @@ func (x *ListPartitions) String() string {
 func (*ListPartitions) ProtoMessage() {}
 
 func (x *ListPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[30]
+	mi := &file_drover_v1_query_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +3567,7 @@ func (x *ListPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartitions.ProtoReflect.Descriptor instead.
 func (*ListPartitions) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{30}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{50}
 }
 
 type ListPartitionsReply struct {
@@ -2220,7 +3582,7 @@ type ListPartitionsReply struct {
 
 func (x *ListPartitionsReply) Reset() {
 	*x = ListPartitionsReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[31]
+	mi := &file_drover_v1_query_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +3594,7 @@ func (x *ListPartitionsReply) String() string {
 func (*ListPartitionsReply) ProtoMessage() {}
 
 func (x *ListPartitionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[31]
+	mi := &file_drover_v1_query_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +3607,7 @@ func (x *ListPartitionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartitionsReply.ProtoReflect.Descriptor instead.
 func (*ListPartitionsReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{31}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListPartitionsReply) GetPartitions() []*Partition {
@@ -2283,7 +3645,7 @@ type Partition struct {
 
 func (x *Partition) Reset() {
 	*x = Partition{}
-	mi := &file_drover_v1_query_proto_msgTypes[32]
+	mi := &file_drover_v1_query_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2295,7 +3657,7 @@ func (x *Partition) String() string {
 func (*Partition) ProtoMessage() {}
 
 func (x *Partition) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[32]
+	mi := &file_drover_v1_query_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2308,7 +3670,7 @@ func (x *Partition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Partition.ProtoReflect.Descriptor instead.
 func (*Partition) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{32}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Partition) GetService() Service {
@@ -2384,7 +3746,7 @@ type PartitionMember struct {
 
 func (x *PartitionMember) Reset() {
 	*x = PartitionMember{}
-	mi := &file_drover_v1_query_proto_msgTypes[33]
+	mi := &file_drover_v1_query_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +3758,7 @@ func (x *PartitionMember) String() string {
 func (*PartitionMember) ProtoMessage() {}
 
 func (x *PartitionMember) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[33]
+	mi := &file_drover_v1_query_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +3771,7 @@ func (x *PartitionMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionMember.ProtoReflect.Descriptor instead.
 func (*PartitionMember) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{33}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PartitionMember) GetMember() string {
@@ -2463,7 +3825,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_drover_v1_query_proto_msgTypes[34]
+	mi := &file_drover_v1_query_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +3837,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[34]
+	mi := &file_drover_v1_query_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +3850,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{34}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Member) GetName() string {
@@ -2553,7 +3915,7 @@ type ReadFeed struct {
 
 func (x *ReadFeed) Reset() {
 	*x = ReadFeed{}
-	mi := &file_drover_v1_query_proto_msgTypes[35]
+	mi := &file_drover_v1_query_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +3927,7 @@ func (x *ReadFeed) String() string {
 func (*ReadFeed) ProtoMessage() {}
 
 func (x *ReadFeed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[35]
+	mi := &file_drover_v1_query_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +3940,7 @@ func (x *ReadFeed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFeed.ProtoReflect.Descriptor instead.
 func (*ReadFeed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{35}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ReadFeed) GetAfter() uint64 {
@@ -2638,7 +4000,7 @@ type ReadFeedReply struct {
 
 func (x *ReadFeedReply) Reset() {
 	*x = ReadFeedReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[36]
+	mi := &file_drover_v1_query_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +4012,7 @@ func (x *ReadFeedReply) String() string {
 func (*ReadFeedReply) ProtoMessage() {}
 
 func (x *ReadFeedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[36]
+	mi := &file_drover_v1_query_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +4025,7 @@ func (x *ReadFeedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFeedReply.ProtoReflect.Descriptor instead.
 func (*ReadFeedReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{36}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReadFeedReply) GetMessages() []*FeedMessage {
@@ -2707,7 +4069,7 @@ type FeedMessage struct {
 
 func (x *FeedMessage) Reset() {
 	*x = FeedMessage{}
-	mi := &file_drover_v1_query_proto_msgTypes[37]
+	mi := &file_drover_v1_query_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2719,7 +4081,7 @@ func (x *FeedMessage) String() string {
 func (*FeedMessage) ProtoMessage() {}
 
 func (x *FeedMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[37]
+	mi := &file_drover_v1_query_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2732,7 +4094,7 @@ func (x *FeedMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedMessage.ProtoReflect.Descriptor instead.
 func (*FeedMessage) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{37}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *FeedMessage) GetNumber() uint64 {
@@ -2766,7 +4128,7 @@ type ListPoison struct {
 
 func (x *ListPoison) Reset() {
 	*x = ListPoison{}
-	mi := &file_drover_v1_query_proto_msgTypes[38]
+	mi := &file_drover_v1_query_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2778,7 +4140,7 @@ func (x *ListPoison) String() string {
 func (*ListPoison) ProtoMessage() {}
 
 func (x *ListPoison) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[38]
+	mi := &file_drover_v1_query_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +4153,7 @@ func (x *ListPoison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoison.ProtoReflect.Descriptor instead.
 func (*ListPoison) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{38}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListPoison) GetPage() *Page {
@@ -2811,7 +4173,7 @@ type ListPoisonReply struct {
 
 func (x *ListPoisonReply) Reset() {
 	*x = ListPoisonReply{}
-	mi := &file_drover_v1_query_proto_msgTypes[39]
+	mi := &file_drover_v1_query_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +4185,7 @@ func (x *ListPoisonReply) String() string {
 func (*ListPoisonReply) ProtoMessage() {}
 
 func (x *ListPoisonReply) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[39]
+	mi := &file_drover_v1_query_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +4198,7 @@ func (x *ListPoisonReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoisonReply.ProtoReflect.Descriptor instead.
 func (*ListPoisonReply) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{39}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListPoisonReply) GetMessages() []*PoisonMessage {
@@ -2869,7 +4231,7 @@ type PoisonMessage struct {
 
 func (x *PoisonMessage) Reset() {
 	*x = PoisonMessage{}
-	mi := &file_drover_v1_query_proto_msgTypes[40]
+	mi := &file_drover_v1_query_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +4243,7 @@ func (x *PoisonMessage) String() string {
 func (*PoisonMessage) ProtoMessage() {}
 
 func (x *PoisonMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[40]
+	mi := &file_drover_v1_query_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +4256,7 @@ func (x *PoisonMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoisonMessage.ProtoReflect.Descriptor instead.
 func (*PoisonMessage) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{40}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PoisonMessage) GetNumber() uint64 {
@@ -2956,7 +4318,7 @@ type GetOutcome struct {
 
 func (x *GetOutcome) Reset() {
 	*x = GetOutcome{}
-	mi := &file_drover_v1_query_proto_msgTypes[41]
+	mi := &file_drover_v1_query_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +4330,7 @@ func (x *GetOutcome) String() string {
 func (*GetOutcome) ProtoMessage() {}
 
 func (x *GetOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[41]
+	mi := &file_drover_v1_query_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +4343,7 @@ func (x *GetOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOutcome.ProtoReflect.Descriptor instead.
 func (*GetOutcome) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{41}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetOutcome) GetCommandId() string {
@@ -3007,7 +4369,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_drover_v1_query_proto_msgTypes[42]
+	mi := &file_drover_v1_query_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +4381,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[42]
+	mi := &file_drover_v1_query_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +4394,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{42}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Outcome) GetCommandId() string {
@@ -3082,7 +4444,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_drover_v1_query_proto_msgTypes[43]
+	mi := &file_drover_v1_query_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3094,7 +4456,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[43]
+	mi := &file_drover_v1_query_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3107,7 +4469,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{43}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Health) GetReady() bool {
@@ -3135,7 +4497,7 @@ var File_drover_v1_query_proto protoreflect.FileDescriptor
 
 const file_drover_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"\x15drover/v1/query.proto\x12\tdrover.v1\x1a\x16drover/v1/commit.proto\x1a\x17drover/v1/refusal.proto\x1a\x15drover/v1/types.proto\"Q\n" +
+	"\x15drover/v1/query.proto\x12\tdrover.v1\x1a\x16drover/v1/commit.proto\x1a\x15drover/v1/event.proto\x1a\x17drover/v1/refusal.proto\x1a\x15drover/v1/types.proto\"Q\n" +
 	"\tFreshness\x12\x14\n" +
 	"\x05fresh\x18\x01 \x01(\bR\x05fresh\x12.\n" +
 	"\bat_least\x18\x02 \x03(\v2\x13.drover.v1.PositionR\aatLeast\"R\n" +
@@ -3144,7 +4506,7 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x06behind\x18\x02 \x01(\bR\x06behind\"2\n" +
 	"\x04Page\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\tR\x05token\"\xf9\x04\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"\xeb\t\n" +
 	"\x06JobRow\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12,\n" +
@@ -3163,7 +4525,108 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x12last_updated_at_ms\x18\r \x01(\x03R\x0flastUpdatedAtMs\x12&\n" +
 	"\x0fcompleted_at_ms\x18\x0e \x01(\x03R\rcompletedAtMs\x12#\n" +
 	"\ris_concurrent\x18\x0f \x01(\bR\fisConcurrent\x12\x1a\n" +
-	"\bdocument\x18\x10 \x01(\fR\bdocument\"\x96\x03\n" +
+	"\bdocument\x18\x10 \x01(\fR\bdocument\x12,\n" +
+	"\x05abort\x18\x11 \x01(\v2\x16.drover.v1.AbortConfigR\x05abort\x12,\n" +
+	"\x05retry\x18\x12 \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12;\n" +
+	"\n" +
+	"scheduling\x18\x13 \x01(\v2\x1b.drover.v1.SchedulingConfigR\n" +
+	"scheduling\x12B\n" +
+	"\rpresigned_url\x18\x14 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x12!\n" +
+	"\fnamespace_id\x18\x15 \x01(\tR\vnamespaceId\x12(\n" +
+	"\x10job_template_arn\x18\x16 \x01(\tR\x0ejobTemplateArn\x12E\n" +
+	"\x13document_parameters\x18\x17 \x03(\v2\x14.drover.v1.ParameterR\x12documentParameters\x12@\n" +
+	"\x1cdestination_package_versions\x18\x18 \x03(\tR\x1adestinationPackageVersions\x12\"\n" +
+	"\x04tags\x18\x19 \x03(\v2\x0e.drover.v1.TagR\x04tags\x12\x1f\n" +
+	"\vwindow_open\x18\x1a \x01(\bR\n" +
+	"windowOpen\x12/\n" +
+	"\x14window_changes_at_ms\x18\x1b \x01(\x03R\x11windowChangesAtMs\x12\x1f\n" +
+	"\vend_reached\x18\x1c \x01(\bR\n" +
+	"endReached\x12&\n" +
+	"\x0fnext_windows_ms\x18\x1d \x03(\x03R\rnextWindowsMs\"\x89\x01\n" +
+	"\vTemplateRow\x122\n" +
+	"\btemplate\x18\x01 \x01(\v2\x16.drover.v1.JobTemplateR\btemplate\x12\"\n" +
+	"\rcreated_at_ms\x18\x02 \x01(\x03R\vcreatedAtMs\x12\"\n" +
+	"\x04tags\x18\x03 \x03(\v2\x0e.drover.v1.TagR\x04tags\"h\n" +
+	"\rListTemplates\x122\n" +
+	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
+	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\"\x91\x01\n" +
+	"\x12ListTemplatesReply\x12&\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x124\n" +
+	"\ttemplates\x18\x02 \x03(\v2\x16.drover.v1.TemplateRowR\ttemplates\x12\x1d\n" +
+	"\n" +
+	"next_token\x18\x03 \x01(\tR\tnextToken\"g\n" +
+	"\x10DescribeTemplate\x122\n" +
+	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12\x1f\n" +
+	"\vtemplate_id\x18\x02 \x01(\tR\n" +
+	"templateId\"s\n" +
+	"\x15DescribeTemplateReply\x12&\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x122\n" +
+	"\btemplate\x18\x02 \x01(\v2\x16.drover.v1.TemplateRowR\btemplate\"\xdf\x01\n" +
+	"\x0fManagedTemplate\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\"\n" +
+	"\fenvironments\x18\x04 \x03(\tR\fenvironments\x12<\n" +
+	"\n" +
+	"parameters\x18\x05 \x03(\v2\x1c.drover.v1.TemplateParameterR\n" +
+	"parameters\x12\x1a\n" +
+	"\bdocument\x18\x06 \x01(\fR\bdocument\"\x93\x01\n" +
+	"\x11TemplateParameter\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
+	"\x05regex\x18\x03 \x01(\tR\x05regex\x12\x18\n" +
+	"\aexample\x18\x04 \x01(\tR\aexample\x12\x1a\n" +
+	"\boptional\x18\x05 \x01(\bR\boptional\"*\n" +
+	"\x14ListManagedTemplates\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"U\n" +
+	"\x19ListManagedTemplatesReply\x128\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x1a.drover.v1.ManagedTemplateR\ttemplates\"G\n" +
+	"\x17DescribeManagedTemplate\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"V\n" +
+	"\x1cDescribeManagedTemplateReply\x126\n" +
+	"\btemplate\x18\x01 \x01(\v2\x1a.drover.v1.ManagedTemplateR\btemplate\"Z\n" +
+	"\bListTags\x122\n" +
+	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12\x1a\n" +
+	"\bresource\x18\x02 \x01(\tR\bresource\"[\n" +
+	"\rListTagsReply\x12&\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12\"\n" +
+	"\x04tags\x18\x02 \x03(\v2\x0e.drover.v1.TagR\x04tags\"Q\n" +
+	"\x1bDescribeEventConfigurations\x122\n" +
+	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\"\xbb\x01\n" +
+	" DescribeEventConfigurationsReply\x12&\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12E\n" +
+	"\x0econfigurations\x18\x02 \x03(\v2\x1d.drover.v1.EventConfigurationR\x0econfigurations\x12(\n" +
+	"\x10last_modified_ms\x18\x03 \x01(\x03R\x0elastModifiedMs\"\xf2\x01\n" +
+	"\fThingTypeRow\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x01 \x01(\tR\tthingType\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x123\n" +
+	"\x15searchable_attributes\x18\x03 \x03(\tR\x14searchableAttributes\x12\"\n" +
+	"\rcreated_at_ms\x18\x04 \x01(\x03R\vcreatedAtMs\x12\x1e\n" +
+	"\n" +
+	"deprecated\x18\x05 \x01(\bR\n" +
+	"deprecated\x12(\n" +
+	"\x10deprecated_at_ms\x18\x06 \x01(\x03R\x0edeprecatedAtMs\"\x88\x01\n" +
+	"\x0eListThingTypes\x122\n" +
+	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
+	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x03 \x01(\tR\tthingType\"\x96\x01\n" +
+	"\x13ListThingTypesReply\x12&\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x128\n" +
+	"\vthing_types\x18\x02 \x03(\v2\x17.drover.v1.ThingTypeRowR\n" +
+	"thingTypes\x12\x1d\n" +
+	"\n" +
+	"next_token\x18\x03 \x01(\tR\tnextToken\"f\n" +
+	"\x11DescribeThingType\x122\n" +
+	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x02 \x01(\tR\tthingType\"x\n" +
+	"\x16DescribeThingTypeReply\x12&\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x126\n" +
+	"\n" +
+	"thing_type\x18\x02 \x01(\v2\x17.drover.v1.ThingTypeRowR\tthingType\"\x96\x03\n" +
 	"\tJobCounts\x122\n" +
 	"\battempts\x18\x01 \x03(\v2\x16.drover.v1.StatusCountR\battempts\x12\x1a\n" +
 	"\bselected\x18\x02 \x01(\x04R\bselected\x12-\n" +
@@ -3178,11 +4641,13 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	" \x01(\x03R\x06harmed\x12\x12\n" +
 	"\x04void\x18\v \x01(\x03R\x04void\x12&\n" +
 	"\x0ffirst_change_ms\x18\f \x01(\x03R\rfirstChangeMs\x12$\n" +
-	"\x0elast_change_ms\x18\r \x01(\x03R\flastChangeMs\"\x91\x01\n" +
+	"\x0elast_change_ms\x18\r \x01(\x03R\flastChangeMs\"\xee\x01\n" +
 	"\bListJobs\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12,\n" +
-	"\x06status\x18\x03 \x01(\x0e2\x14.drover.v1.JobStatusR\x06status\"}\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x14.drover.v1.JobStatusR\x06status\x12E\n" +
+	"\x10target_selection\x18\x04 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\"}\n" +
 	"\rListJobsReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12%\n" +
 	"\x04jobs\x18\x02 \x03(\v2\x11.drover.v1.JobRowR\x04jobs\x12\x1d\n" +
@@ -3217,12 +4682,13 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x15\n" +
 	"\x06job_id\x18\x03 \x01(\tR\x05jobId\x122\n" +
-	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\"\xbb\x01\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\"\xd2\x01\n" +
 	"\x16ListExecutionsForThing\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x14\n" +
 	"\x05thing\x18\x03 \x01(\tR\x05thing\x122\n" +
-	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\"\x95\x01\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\x15\n" +
+	"\x06job_id\x18\x05 \x01(\tR\x05jobId\"\x95\x01\n" +
 	"\x13ListExecutionsReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x127\n" +
 	"\n" +
@@ -3248,12 +4714,17 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"attributes\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\"\n" +
 	"\rcreated_at_ms\x18\x06 \x01(\x03R\vcreatedAtMs\x12\x16\n" +
-	"\x06groups\x18\a \x03(\tR\x06groups\"}\n" +
+	"\x06groups\x18\a \x03(\tR\x06groups\"\xa2\x02\n" +
 	"\n" +
 	"ListThings\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x16\n" +
-	"\x06prefix\x18\x03 \x01(\tR\x06prefix\"\x85\x01\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x1d\n" +
+	"\n" +
+	"thing_type\x18\x04 \x01(\tR\tthingType\x12%\n" +
+	"\x0eattribute_name\x18\x05 \x01(\tR\rattributeName\x12'\n" +
+	"\x0fattribute_value\x18\x06 \x01(\tR\x0eattributeValue\x124\n" +
+	"\x16attribute_value_prefix\x18\a \x01(\bR\x14attributeValuePrefix\"\x85\x01\n" +
 	"\x0fListThingsReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12+\n" +
 	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRowR\x06things\x12\x1d\n" +
@@ -3264,7 +4735,7 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"g\n" +
 	"\x12DescribeThingReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12)\n" +
-	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRowR\x05thing\"\xcc\x01\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRowR\x05thing\"\xba\x02\n" +
 	"\bGroupRow\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
@@ -3272,12 +4743,20 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\"\n" +
 	"\rcreated_at_ms\x18\x05 \x01(\x03R\vcreatedAtMs\x12\x18\n" +
 	"\amembers\x18\x06 \x01(\x04R\amembers\x12\x1a\n" +
-	"\bchildren\x18\a \x03(\tR\bchildren\"}\n" +
+	"\bchildren\x18\a \x03(\tR\bchildren\x124\n" +
+	"\n" +
+	"attributes\x18\b \x03(\v2\x14.drover.v1.AttributeR\n" +
+	"attributes\x12\x18\n" +
+	"\aversion\x18\t \x01(\x04R\aversion\x12\x1c\n" +
+	"\tancestors\x18\n" +
+	" \x03(\tR\tancestors\"\xb3\x01\n" +
 	"\n" +
 	"ListGroups\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x16\n" +
-	"\x06prefix\x18\x03 \x01(\tR\x06prefix\"\x85\x01\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x16\n" +
+	"\x06parent\x18\x04 \x01(\tR\x06parent\x12\x1c\n" +
+	"\trecursive\x18\x05 \x01(\bR\trecursive\"\x85\x01\n" +
 	"\x0fListGroupsReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12+\n" +
 	"\x06groups\x18\x02 \x03(\v2\x13.drover.v1.GroupRowR\x06groups\x12\x1d\n" +
@@ -3288,11 +4767,12 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x05group\x18\x02 \x01(\tR\x05group\"g\n" +
 	"\x12DescribeGroupReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12)\n" +
-	"\x05group\x18\x02 \x01(\v2\x13.drover.v1.GroupRowR\x05group\"\x82\x01\n" +
+	"\x05group\x18\x02 \x01(\v2\x13.drover.v1.GroupRowR\x05group\"\xa0\x01\n" +
 	"\x11ListThingsInGroup\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x14\n" +
-	"\x05group\x18\x03 \x01(\tR\x05group\"w\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x1c\n" +
+	"\trecursive\x18\x04 \x01(\bR\trecursive\"w\n" +
 	"\x16ListThingsInGroupReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12\x16\n" +
 	"\x06things\x18\x02 \x03(\tR\x06things\x12\x1d\n" +
@@ -3407,135 +4887,196 @@ func file_drover_v1_query_proto_rawDescGZIP() []byte {
 	return file_drover_v1_query_proto_rawDescData
 }
 
-var file_drover_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_drover_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_drover_v1_query_proto_goTypes = []any{
-	(*Freshness)(nil),              // 0: drover.v1.Freshness
-	(*Stamp)(nil),                  // 1: drover.v1.Stamp
-	(*Page)(nil),                   // 2: drover.v1.Page
-	(*JobRow)(nil),                 // 3: drover.v1.JobRow
-	(*JobCounts)(nil),              // 4: drover.v1.JobCounts
-	(*ListJobs)(nil),               // 5: drover.v1.ListJobs
-	(*ListJobsReply)(nil),          // 6: drover.v1.ListJobsReply
-	(*DescribeJob)(nil),            // 7: drover.v1.DescribeJob
-	(*DescribeJobReply)(nil),       // 8: drover.v1.DescribeJobReply
-	(*ExecutionRow)(nil),           // 9: drover.v1.ExecutionRow
-	(*ListExecutionsForJob)(nil),   // 10: drover.v1.ListExecutionsForJob
-	(*ListExecutionsForThing)(nil), // 11: drover.v1.ListExecutionsForThing
-	(*ListExecutionsReply)(nil),    // 12: drover.v1.ListExecutionsReply
-	(*GetExecution)(nil),           // 13: drover.v1.GetExecution
-	(*GetExecutionReply)(nil),      // 14: drover.v1.GetExecutionReply
-	(*ThingRow)(nil),               // 15: drover.v1.ThingRow
-	(*ListThings)(nil),             // 16: drover.v1.ListThings
-	(*ListThingsReply)(nil),        // 17: drover.v1.ListThingsReply
-	(*DescribeThing)(nil),          // 18: drover.v1.DescribeThing
-	(*DescribeThingReply)(nil),     // 19: drover.v1.DescribeThingReply
-	(*GroupRow)(nil),               // 20: drover.v1.GroupRow
-	(*ListGroups)(nil),             // 21: drover.v1.ListGroups
-	(*ListGroupsReply)(nil),        // 22: drover.v1.ListGroupsReply
-	(*DescribeGroup)(nil),          // 23: drover.v1.DescribeGroup
-	(*DescribeGroupReply)(nil),     // 24: drover.v1.DescribeGroupReply
-	(*ListThingsInGroup)(nil),      // 25: drover.v1.ListThingsInGroup
-	(*ListThingsInGroupReply)(nil), // 26: drover.v1.ListThingsInGroupReply
-	(*ReadEvents)(nil),             // 27: drover.v1.ReadEvents
-	(*ReadEventsReply)(nil),        // 28: drover.v1.ReadEventsReply
-	(*RecordedEvent)(nil),          // 29: drover.v1.RecordedEvent
-	(*ListPartitions)(nil),         // 30: drover.v1.ListPartitions
-	(*ListPartitionsReply)(nil),    // 31: drover.v1.ListPartitionsReply
-	(*Partition)(nil),              // 32: drover.v1.Partition
-	(*PartitionMember)(nil),        // 33: drover.v1.PartitionMember
-	(*Member)(nil),                 // 34: drover.v1.Member
-	(*ReadFeed)(nil),               // 35: drover.v1.ReadFeed
-	(*ReadFeedReply)(nil),          // 36: drover.v1.ReadFeedReply
-	(*FeedMessage)(nil),            // 37: drover.v1.FeedMessage
-	(*ListPoison)(nil),             // 38: drover.v1.ListPoison
-	(*ListPoisonReply)(nil),        // 39: drover.v1.ListPoisonReply
-	(*PoisonMessage)(nil),          // 40: drover.v1.PoisonMessage
-	(*GetOutcome)(nil),             // 41: drover.v1.GetOutcome
-	(*Outcome)(nil),                // 42: drover.v1.Outcome
-	(*Health)(nil),                 // 43: drover.v1.Health
-	(*Position)(nil),               // 44: drover.v1.Position
-	(JobStatus)(0),                 // 45: drover.v1.JobStatus
-	(TargetSelection)(0),           // 46: drover.v1.TargetSelection
-	(*Target)(nil),                 // 47: drover.v1.Target
-	(*RolloutConfig)(nil),          // 48: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),          // 49: drover.v1.TimeoutConfig
-	(*StatusCount)(nil),            // 50: drover.v1.StatusCount
-	(ExecutionStatus)(0),           // 51: drover.v1.ExecutionStatus
-	(*Detail)(nil),                 // 52: drover.v1.Detail
-	(*Attribute)(nil),              // 53: drover.v1.Attribute
-	(*Entry)(nil),                  // 54: drover.v1.Entry
-	(Service)(0),                   // 55: drover.v1.Service
-	(*Refusal)(nil),                // 56: drover.v1.Refusal
+	(*Freshness)(nil),                        // 0: drover.v1.Freshness
+	(*Stamp)(nil),                            // 1: drover.v1.Stamp
+	(*Page)(nil),                             // 2: drover.v1.Page
+	(*JobRow)(nil),                           // 3: drover.v1.JobRow
+	(*TemplateRow)(nil),                      // 4: drover.v1.TemplateRow
+	(*ListTemplates)(nil),                    // 5: drover.v1.ListTemplates
+	(*ListTemplatesReply)(nil),               // 6: drover.v1.ListTemplatesReply
+	(*DescribeTemplate)(nil),                 // 7: drover.v1.DescribeTemplate
+	(*DescribeTemplateReply)(nil),            // 8: drover.v1.DescribeTemplateReply
+	(*ManagedTemplate)(nil),                  // 9: drover.v1.ManagedTemplate
+	(*TemplateParameter)(nil),                // 10: drover.v1.TemplateParameter
+	(*ListManagedTemplates)(nil),             // 11: drover.v1.ListManagedTemplates
+	(*ListManagedTemplatesReply)(nil),        // 12: drover.v1.ListManagedTemplatesReply
+	(*DescribeManagedTemplate)(nil),          // 13: drover.v1.DescribeManagedTemplate
+	(*DescribeManagedTemplateReply)(nil),     // 14: drover.v1.DescribeManagedTemplateReply
+	(*ListTags)(nil),                         // 15: drover.v1.ListTags
+	(*ListTagsReply)(nil),                    // 16: drover.v1.ListTagsReply
+	(*DescribeEventConfigurations)(nil),      // 17: drover.v1.DescribeEventConfigurations
+	(*DescribeEventConfigurationsReply)(nil), // 18: drover.v1.DescribeEventConfigurationsReply
+	(*ThingTypeRow)(nil),                     // 19: drover.v1.ThingTypeRow
+	(*ListThingTypes)(nil),                   // 20: drover.v1.ListThingTypes
+	(*ListThingTypesReply)(nil),              // 21: drover.v1.ListThingTypesReply
+	(*DescribeThingType)(nil),                // 22: drover.v1.DescribeThingType
+	(*DescribeThingTypeReply)(nil),           // 23: drover.v1.DescribeThingTypeReply
+	(*JobCounts)(nil),                        // 24: drover.v1.JobCounts
+	(*ListJobs)(nil),                         // 25: drover.v1.ListJobs
+	(*ListJobsReply)(nil),                    // 26: drover.v1.ListJobsReply
+	(*DescribeJob)(nil),                      // 27: drover.v1.DescribeJob
+	(*DescribeJobReply)(nil),                 // 28: drover.v1.DescribeJobReply
+	(*ExecutionRow)(nil),                     // 29: drover.v1.ExecutionRow
+	(*ListExecutionsForJob)(nil),             // 30: drover.v1.ListExecutionsForJob
+	(*ListExecutionsForThing)(nil),           // 31: drover.v1.ListExecutionsForThing
+	(*ListExecutionsReply)(nil),              // 32: drover.v1.ListExecutionsReply
+	(*GetExecution)(nil),                     // 33: drover.v1.GetExecution
+	(*GetExecutionReply)(nil),                // 34: drover.v1.GetExecutionReply
+	(*ThingRow)(nil),                         // 35: drover.v1.ThingRow
+	(*ListThings)(nil),                       // 36: drover.v1.ListThings
+	(*ListThingsReply)(nil),                  // 37: drover.v1.ListThingsReply
+	(*DescribeThing)(nil),                    // 38: drover.v1.DescribeThing
+	(*DescribeThingReply)(nil),               // 39: drover.v1.DescribeThingReply
+	(*GroupRow)(nil),                         // 40: drover.v1.GroupRow
+	(*ListGroups)(nil),                       // 41: drover.v1.ListGroups
+	(*ListGroupsReply)(nil),                  // 42: drover.v1.ListGroupsReply
+	(*DescribeGroup)(nil),                    // 43: drover.v1.DescribeGroup
+	(*DescribeGroupReply)(nil),               // 44: drover.v1.DescribeGroupReply
+	(*ListThingsInGroup)(nil),                // 45: drover.v1.ListThingsInGroup
+	(*ListThingsInGroupReply)(nil),           // 46: drover.v1.ListThingsInGroupReply
+	(*ReadEvents)(nil),                       // 47: drover.v1.ReadEvents
+	(*ReadEventsReply)(nil),                  // 48: drover.v1.ReadEventsReply
+	(*RecordedEvent)(nil),                    // 49: drover.v1.RecordedEvent
+	(*ListPartitions)(nil),                   // 50: drover.v1.ListPartitions
+	(*ListPartitionsReply)(nil),              // 51: drover.v1.ListPartitionsReply
+	(*Partition)(nil),                        // 52: drover.v1.Partition
+	(*PartitionMember)(nil),                  // 53: drover.v1.PartitionMember
+	(*Member)(nil),                           // 54: drover.v1.Member
+	(*ReadFeed)(nil),                         // 55: drover.v1.ReadFeed
+	(*ReadFeedReply)(nil),                    // 56: drover.v1.ReadFeedReply
+	(*FeedMessage)(nil),                      // 57: drover.v1.FeedMessage
+	(*ListPoison)(nil),                       // 58: drover.v1.ListPoison
+	(*ListPoisonReply)(nil),                  // 59: drover.v1.ListPoisonReply
+	(*PoisonMessage)(nil),                    // 60: drover.v1.PoisonMessage
+	(*GetOutcome)(nil),                       // 61: drover.v1.GetOutcome
+	(*Outcome)(nil),                          // 62: drover.v1.Outcome
+	(*Health)(nil),                           // 63: drover.v1.Health
+	(*Position)(nil),                         // 64: drover.v1.Position
+	(JobStatus)(0),                           // 65: drover.v1.JobStatus
+	(TargetSelection)(0),                     // 66: drover.v1.TargetSelection
+	(*Target)(nil),                           // 67: drover.v1.Target
+	(*RolloutConfig)(nil),                    // 68: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),                    // 69: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),                      // 70: drover.v1.AbortConfig
+	(*RetryConfig)(nil),                      // 71: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),                 // 72: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),               // 73: drover.v1.PresignedUrlConfig
+	(*Parameter)(nil),                        // 74: drover.v1.Parameter
+	(*Tag)(nil),                              // 75: drover.v1.Tag
+	(*JobTemplate)(nil),                      // 76: drover.v1.JobTemplate
+	(*EventConfiguration)(nil),               // 77: drover.v1.EventConfiguration
+	(*StatusCount)(nil),                      // 78: drover.v1.StatusCount
+	(ExecutionStatus)(0),                     // 79: drover.v1.ExecutionStatus
+	(*Detail)(nil),                           // 80: drover.v1.Detail
+	(*Attribute)(nil),                        // 81: drover.v1.Attribute
+	(*Entry)(nil),                            // 82: drover.v1.Entry
+	(Service)(0),                             // 83: drover.v1.Service
+	(*Refusal)(nil),                          // 84: drover.v1.Refusal
 }
 var file_drover_v1_query_proto_depIdxs = []int32{
-	44, // 0: drover.v1.Freshness.at_least:type_name -> drover.v1.Position
-	44, // 1: drover.v1.Stamp.positions:type_name -> drover.v1.Position
-	45, // 2: drover.v1.JobRow.status:type_name -> drover.v1.JobStatus
-	46, // 3: drover.v1.JobRow.target_selection:type_name -> drover.v1.TargetSelection
-	47, // 4: drover.v1.JobRow.targets:type_name -> drover.v1.Target
-	48, // 5: drover.v1.JobRow.rollout:type_name -> drover.v1.RolloutConfig
-	49, // 6: drover.v1.JobRow.timeout:type_name -> drover.v1.TimeoutConfig
-	50, // 7: drover.v1.JobCounts.attempts:type_name -> drover.v1.StatusCount
-	0,  // 8: drover.v1.ListJobs.freshness:type_name -> drover.v1.Freshness
-	2,  // 9: drover.v1.ListJobs.page:type_name -> drover.v1.Page
-	45, // 10: drover.v1.ListJobs.status:type_name -> drover.v1.JobStatus
-	1,  // 11: drover.v1.ListJobsReply.stamp:type_name -> drover.v1.Stamp
-	3,  // 12: drover.v1.ListJobsReply.jobs:type_name -> drover.v1.JobRow
-	0,  // 13: drover.v1.DescribeJob.freshness:type_name -> drover.v1.Freshness
-	1,  // 14: drover.v1.DescribeJobReply.stamp:type_name -> drover.v1.Stamp
-	3,  // 15: drover.v1.DescribeJobReply.job:type_name -> drover.v1.JobRow
-	4,  // 16: drover.v1.DescribeJobReply.counts:type_name -> drover.v1.JobCounts
-	51, // 17: drover.v1.ExecutionRow.status:type_name -> drover.v1.ExecutionStatus
-	52, // 18: drover.v1.ExecutionRow.status_details:type_name -> drover.v1.Detail
-	0,  // 19: drover.v1.ListExecutionsForJob.freshness:type_name -> drover.v1.Freshness
-	2,  // 20: drover.v1.ListExecutionsForJob.page:type_name -> drover.v1.Page
-	51, // 21: drover.v1.ListExecutionsForJob.status:type_name -> drover.v1.ExecutionStatus
-	0,  // 22: drover.v1.ListExecutionsForThing.freshness:type_name -> drover.v1.Freshness
-	2,  // 23: drover.v1.ListExecutionsForThing.page:type_name -> drover.v1.Page
-	51, // 24: drover.v1.ListExecutionsForThing.status:type_name -> drover.v1.ExecutionStatus
-	1,  // 25: drover.v1.ListExecutionsReply.stamp:type_name -> drover.v1.Stamp
-	9,  // 26: drover.v1.ListExecutionsReply.executions:type_name -> drover.v1.ExecutionRow
-	0,  // 27: drover.v1.GetExecution.freshness:type_name -> drover.v1.Freshness
-	1,  // 28: drover.v1.GetExecutionReply.stamp:type_name -> drover.v1.Stamp
-	9,  // 29: drover.v1.GetExecutionReply.execution:type_name -> drover.v1.ExecutionRow
-	53, // 30: drover.v1.ThingRow.attributes:type_name -> drover.v1.Attribute
-	0,  // 31: drover.v1.ListThings.freshness:type_name -> drover.v1.Freshness
-	2,  // 32: drover.v1.ListThings.page:type_name -> drover.v1.Page
-	1,  // 33: drover.v1.ListThingsReply.stamp:type_name -> drover.v1.Stamp
-	15, // 34: drover.v1.ListThingsReply.things:type_name -> drover.v1.ThingRow
-	0,  // 35: drover.v1.DescribeThing.freshness:type_name -> drover.v1.Freshness
-	1,  // 36: drover.v1.DescribeThingReply.stamp:type_name -> drover.v1.Stamp
-	15, // 37: drover.v1.DescribeThingReply.thing:type_name -> drover.v1.ThingRow
-	0,  // 38: drover.v1.ListGroups.freshness:type_name -> drover.v1.Freshness
-	2,  // 39: drover.v1.ListGroups.page:type_name -> drover.v1.Page
-	1,  // 40: drover.v1.ListGroupsReply.stamp:type_name -> drover.v1.Stamp
-	20, // 41: drover.v1.ListGroupsReply.groups:type_name -> drover.v1.GroupRow
-	0,  // 42: drover.v1.DescribeGroup.freshness:type_name -> drover.v1.Freshness
-	1,  // 43: drover.v1.DescribeGroupReply.stamp:type_name -> drover.v1.Stamp
-	20, // 44: drover.v1.DescribeGroupReply.group:type_name -> drover.v1.GroupRow
-	0,  // 45: drover.v1.ListThingsInGroup.freshness:type_name -> drover.v1.Freshness
-	2,  // 46: drover.v1.ListThingsInGroup.page:type_name -> drover.v1.Page
-	1,  // 47: drover.v1.ListThingsInGroupReply.stamp:type_name -> drover.v1.Stamp
-	0,  // 48: drover.v1.ReadEvents.freshness:type_name -> drover.v1.Freshness
-	44, // 49: drover.v1.ReadEvents.since:type_name -> drover.v1.Position
-	29, // 50: drover.v1.ReadEventsReply.events:type_name -> drover.v1.RecordedEvent
-	44, // 51: drover.v1.ReadEventsReply.next:type_name -> drover.v1.Position
-	44, // 52: drover.v1.RecordedEvent.position:type_name -> drover.v1.Position
-	54, // 53: drover.v1.RecordedEvent.entry:type_name -> drover.v1.Entry
-	32, // 54: drover.v1.ListPartitionsReply.partitions:type_name -> drover.v1.Partition
-	34, // 55: drover.v1.ListPartitionsReply.members:type_name -> drover.v1.Member
-	55, // 56: drover.v1.Partition.service:type_name -> drover.v1.Service
-	33, // 57: drover.v1.Partition.members:type_name -> drover.v1.PartitionMember
-	44, // 58: drover.v1.ReadFeed.since:type_name -> drover.v1.Position
-	37, // 59: drover.v1.ReadFeedReply.messages:type_name -> drover.v1.FeedMessage
-	2,  // 60: drover.v1.ListPoison.page:type_name -> drover.v1.Page
-	40, // 61: drover.v1.ListPoisonReply.messages:type_name -> drover.v1.PoisonMessage
-	56, // 62: drover.v1.Outcome.refusal:type_name -> drover.v1.Refusal
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	64, // 0: drover.v1.Freshness.at_least:type_name -> drover.v1.Position
+	64, // 1: drover.v1.Stamp.positions:type_name -> drover.v1.Position
+	65, // 2: drover.v1.JobRow.status:type_name -> drover.v1.JobStatus
+	66, // 3: drover.v1.JobRow.target_selection:type_name -> drover.v1.TargetSelection
+	67, // 4: drover.v1.JobRow.targets:type_name -> drover.v1.Target
+	68, // 5: drover.v1.JobRow.rollout:type_name -> drover.v1.RolloutConfig
+	69, // 6: drover.v1.JobRow.timeout:type_name -> drover.v1.TimeoutConfig
+	70, // 7: drover.v1.JobRow.abort:type_name -> drover.v1.AbortConfig
+	71, // 8: drover.v1.JobRow.retry:type_name -> drover.v1.RetryConfig
+	72, // 9: drover.v1.JobRow.scheduling:type_name -> drover.v1.SchedulingConfig
+	73, // 10: drover.v1.JobRow.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	74, // 11: drover.v1.JobRow.document_parameters:type_name -> drover.v1.Parameter
+	75, // 12: drover.v1.JobRow.tags:type_name -> drover.v1.Tag
+	76, // 13: drover.v1.TemplateRow.template:type_name -> drover.v1.JobTemplate
+	75, // 14: drover.v1.TemplateRow.tags:type_name -> drover.v1.Tag
+	0,  // 15: drover.v1.ListTemplates.freshness:type_name -> drover.v1.Freshness
+	2,  // 16: drover.v1.ListTemplates.page:type_name -> drover.v1.Page
+	1,  // 17: drover.v1.ListTemplatesReply.stamp:type_name -> drover.v1.Stamp
+	4,  // 18: drover.v1.ListTemplatesReply.templates:type_name -> drover.v1.TemplateRow
+	0,  // 19: drover.v1.DescribeTemplate.freshness:type_name -> drover.v1.Freshness
+	1,  // 20: drover.v1.DescribeTemplateReply.stamp:type_name -> drover.v1.Stamp
+	4,  // 21: drover.v1.DescribeTemplateReply.template:type_name -> drover.v1.TemplateRow
+	10, // 22: drover.v1.ManagedTemplate.parameters:type_name -> drover.v1.TemplateParameter
+	9,  // 23: drover.v1.ListManagedTemplatesReply.templates:type_name -> drover.v1.ManagedTemplate
+	9,  // 24: drover.v1.DescribeManagedTemplateReply.template:type_name -> drover.v1.ManagedTemplate
+	0,  // 25: drover.v1.ListTags.freshness:type_name -> drover.v1.Freshness
+	1,  // 26: drover.v1.ListTagsReply.stamp:type_name -> drover.v1.Stamp
+	75, // 27: drover.v1.ListTagsReply.tags:type_name -> drover.v1.Tag
+	0,  // 28: drover.v1.DescribeEventConfigurations.freshness:type_name -> drover.v1.Freshness
+	1,  // 29: drover.v1.DescribeEventConfigurationsReply.stamp:type_name -> drover.v1.Stamp
+	77, // 30: drover.v1.DescribeEventConfigurationsReply.configurations:type_name -> drover.v1.EventConfiguration
+	0,  // 31: drover.v1.ListThingTypes.freshness:type_name -> drover.v1.Freshness
+	2,  // 32: drover.v1.ListThingTypes.page:type_name -> drover.v1.Page
+	1,  // 33: drover.v1.ListThingTypesReply.stamp:type_name -> drover.v1.Stamp
+	19, // 34: drover.v1.ListThingTypesReply.thing_types:type_name -> drover.v1.ThingTypeRow
+	0,  // 35: drover.v1.DescribeThingType.freshness:type_name -> drover.v1.Freshness
+	1,  // 36: drover.v1.DescribeThingTypeReply.stamp:type_name -> drover.v1.Stamp
+	19, // 37: drover.v1.DescribeThingTypeReply.thing_type:type_name -> drover.v1.ThingTypeRow
+	78, // 38: drover.v1.JobCounts.attempts:type_name -> drover.v1.StatusCount
+	0,  // 39: drover.v1.ListJobs.freshness:type_name -> drover.v1.Freshness
+	2,  // 40: drover.v1.ListJobs.page:type_name -> drover.v1.Page
+	65, // 41: drover.v1.ListJobs.status:type_name -> drover.v1.JobStatus
+	66, // 42: drover.v1.ListJobs.target_selection:type_name -> drover.v1.TargetSelection
+	1,  // 43: drover.v1.ListJobsReply.stamp:type_name -> drover.v1.Stamp
+	3,  // 44: drover.v1.ListJobsReply.jobs:type_name -> drover.v1.JobRow
+	0,  // 45: drover.v1.DescribeJob.freshness:type_name -> drover.v1.Freshness
+	1,  // 46: drover.v1.DescribeJobReply.stamp:type_name -> drover.v1.Stamp
+	3,  // 47: drover.v1.DescribeJobReply.job:type_name -> drover.v1.JobRow
+	24, // 48: drover.v1.DescribeJobReply.counts:type_name -> drover.v1.JobCounts
+	79, // 49: drover.v1.ExecutionRow.status:type_name -> drover.v1.ExecutionStatus
+	80, // 50: drover.v1.ExecutionRow.status_details:type_name -> drover.v1.Detail
+	0,  // 51: drover.v1.ListExecutionsForJob.freshness:type_name -> drover.v1.Freshness
+	2,  // 52: drover.v1.ListExecutionsForJob.page:type_name -> drover.v1.Page
+	79, // 53: drover.v1.ListExecutionsForJob.status:type_name -> drover.v1.ExecutionStatus
+	0,  // 54: drover.v1.ListExecutionsForThing.freshness:type_name -> drover.v1.Freshness
+	2,  // 55: drover.v1.ListExecutionsForThing.page:type_name -> drover.v1.Page
+	79, // 56: drover.v1.ListExecutionsForThing.status:type_name -> drover.v1.ExecutionStatus
+	1,  // 57: drover.v1.ListExecutionsReply.stamp:type_name -> drover.v1.Stamp
+	29, // 58: drover.v1.ListExecutionsReply.executions:type_name -> drover.v1.ExecutionRow
+	0,  // 59: drover.v1.GetExecution.freshness:type_name -> drover.v1.Freshness
+	1,  // 60: drover.v1.GetExecutionReply.stamp:type_name -> drover.v1.Stamp
+	29, // 61: drover.v1.GetExecutionReply.execution:type_name -> drover.v1.ExecutionRow
+	81, // 62: drover.v1.ThingRow.attributes:type_name -> drover.v1.Attribute
+	0,  // 63: drover.v1.ListThings.freshness:type_name -> drover.v1.Freshness
+	2,  // 64: drover.v1.ListThings.page:type_name -> drover.v1.Page
+	1,  // 65: drover.v1.ListThingsReply.stamp:type_name -> drover.v1.Stamp
+	35, // 66: drover.v1.ListThingsReply.things:type_name -> drover.v1.ThingRow
+	0,  // 67: drover.v1.DescribeThing.freshness:type_name -> drover.v1.Freshness
+	1,  // 68: drover.v1.DescribeThingReply.stamp:type_name -> drover.v1.Stamp
+	35, // 69: drover.v1.DescribeThingReply.thing:type_name -> drover.v1.ThingRow
+	81, // 70: drover.v1.GroupRow.attributes:type_name -> drover.v1.Attribute
+	0,  // 71: drover.v1.ListGroups.freshness:type_name -> drover.v1.Freshness
+	2,  // 72: drover.v1.ListGroups.page:type_name -> drover.v1.Page
+	1,  // 73: drover.v1.ListGroupsReply.stamp:type_name -> drover.v1.Stamp
+	40, // 74: drover.v1.ListGroupsReply.groups:type_name -> drover.v1.GroupRow
+	0,  // 75: drover.v1.DescribeGroup.freshness:type_name -> drover.v1.Freshness
+	1,  // 76: drover.v1.DescribeGroupReply.stamp:type_name -> drover.v1.Stamp
+	40, // 77: drover.v1.DescribeGroupReply.group:type_name -> drover.v1.GroupRow
+	0,  // 78: drover.v1.ListThingsInGroup.freshness:type_name -> drover.v1.Freshness
+	2,  // 79: drover.v1.ListThingsInGroup.page:type_name -> drover.v1.Page
+	1,  // 80: drover.v1.ListThingsInGroupReply.stamp:type_name -> drover.v1.Stamp
+	0,  // 81: drover.v1.ReadEvents.freshness:type_name -> drover.v1.Freshness
+	64, // 82: drover.v1.ReadEvents.since:type_name -> drover.v1.Position
+	49, // 83: drover.v1.ReadEventsReply.events:type_name -> drover.v1.RecordedEvent
+	64, // 84: drover.v1.ReadEventsReply.next:type_name -> drover.v1.Position
+	64, // 85: drover.v1.RecordedEvent.position:type_name -> drover.v1.Position
+	82, // 86: drover.v1.RecordedEvent.entry:type_name -> drover.v1.Entry
+	52, // 87: drover.v1.ListPartitionsReply.partitions:type_name -> drover.v1.Partition
+	54, // 88: drover.v1.ListPartitionsReply.members:type_name -> drover.v1.Member
+	83, // 89: drover.v1.Partition.service:type_name -> drover.v1.Service
+	53, // 90: drover.v1.Partition.members:type_name -> drover.v1.PartitionMember
+	64, // 91: drover.v1.ReadFeed.since:type_name -> drover.v1.Position
+	57, // 92: drover.v1.ReadFeedReply.messages:type_name -> drover.v1.FeedMessage
+	2,  // 93: drover.v1.ListPoison.page:type_name -> drover.v1.Page
+	60, // 94: drover.v1.ListPoisonReply.messages:type_name -> drover.v1.PoisonMessage
+	84, // 95: drover.v1.Outcome.refusal:type_name -> drover.v1.Refusal
+	96, // [96:96] is the sub-list for method output_type
+	96, // [96:96] is the sub-list for method input_type
+	96, // [96:96] is the sub-list for extension type_name
+	96, // [96:96] is the sub-list for extension extendee
+	0,  // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_query_proto_init() }
@@ -3544,6 +5085,7 @@ func file_drover_v1_query_proto_init() {
 		return
 	}
 	file_drover_v1_commit_proto_init()
+	file_drover_v1_event_proto_init()
 	file_drover_v1_refusal_proto_init()
 	file_drover_v1_types_proto_init()
 	type x struct{}
@@ -3552,7 +5094,7 @@ func file_drover_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_query_proto_rawDesc), len(file_drover_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

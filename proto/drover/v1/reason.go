@@ -49,8 +49,71 @@ func (r *Reason) Sentence() string {
 		return "the targets held no thing"
 	case ReasonCode_REASON_CODE_JOB_UNKNOWN:
 		return "the home does not know the job"
+	case ReasonCode_REASON_CODE_ABORT_CRITERIA:
+		return fmt.Sprintf("abort criterion %d was met: %d failures among %d executions that have ended, %s or more", n(0)+1, n(1), n(2), percent(n(3)))
+	case ReasonCode_REASON_CODE_END_TIME:
+		return "the job's end time came, " + when(n(0))
+	case ReasonCode_REASON_CODE_START_TIME:
+		return "the job's start time came, " + when(n(0))
+	case ReasonCode_REASON_CODE_WINDOW_OPENED:
+		return fmt.Sprintf("a maintenance window opened, from %s to %s", when(n(0)), when(n(1)))
+	case ReasonCode_REASON_CODE_WINDOW_CLOSED:
+		return fmt.Sprintf("the maintenance window closed at %s; the next opens at %s", when(n(0)), when(n(1)))
+	case ReasonCode_REASON_CODE_RETRY:
+		return fmt.Sprintf("retry %d of %d: the attempt before it is %s", n(0), n(1), ExecutionStatus(n(2)).Word())
+	case ReasonCode_REASON_CODE_RETRY_DEFERRED:
+		return fmt.Sprintf("retry %d of %d waits for the next maintenance window", n(0), n(1))
+	case ReasonCode_REASON_CODE_RETRY_DROPPED:
+		return "the retry that was due is not made any more"
+	case ReasonCode_REASON_CODE_JOINED:
+		return "it joined a target of the continuous job"
+	case ReasonCode_REASON_CODE_LEFT_TARGETS:
+		return "it is in no target of the continuous job any more"
+	case ReasonCode_REASON_CODE_EXPONENTIAL_PACE:
+		return fmt.Sprintf("due at %d things a minute after %d increases, after %d released before", n(0), n(2), n(1))
+	case ReasonCode_REASON_CODE_DELETED:
+		return "an operator deleted it"
+	case ReasonCode_REASON_CODE_JOB_DELETED:
+		return "the job is being deleted"
+	case ReasonCode_REASON_CODE_RETENTION:
+		return fmt.Sprintf("it was kept for %d days", n(0))
+	case ReasonCode_REASON_CODE_WINDOW_IS_CLOSED:
+		if n(0) == 0 {
+			return "the maintenance window is closed and no other follows"
+		}
+		return "the maintenance window is closed until " + when(n(0))
+	case ReasonCode_REASON_CODE_NOT_STARTED:
+		return "the job starts at " + when(n(0))
+	case ReasonCode_REASON_CODE_WAITS_FOR_PACE:
+		return fmt.Sprintf("the pace of %d things a minute lets the next one go at %s", n(0), when(n(1)))
+	case ReasonCode_REASON_CODE_WAITS_FOR_ENDS:
+		return "before a release all logs are read to their ends, and one cannot be read now"
+	case ReasonCode_REASON_CODE_SELECTING:
+		return "the targets are being resolved"
+	case ReasonCode_REASON_CODE_WAITS_FOR_DEVICES:
+		return fmt.Sprintf("%d released things have not ended yet", n(0))
+	case ReasonCode_REASON_CODE_BEHIND_OTHERS:
+		return fmt.Sprintf("%d executions of other jobs stand before it", n(0))
+	case ReasonCode_REASON_CODE_CONTINUOUS:
+		return "the job is continuous and has no end time: it goes on until it is canceled"
+	case ReasonCode_REASON_CODE_GROUP_DELETED:
+		return "the group was deleted"
+	case ReasonCode_REASON_CODE_JOB_UPDATED:
+		return "an operator changed the job's configuration"
+	case ReasonCode_REASON_CODE_TARGETS_ASSOCIATED:
+		return "an operator associated more targets"
+	case ReasonCode_REASON_CODE_TOO_MANY_CONCURRENT:
+		return "too many jobs were at work when it was to start"
 	}
 	return r.GetCode().Word()
+}
+
+// percent writes hundredths of a percent: "5 %", "2.50 %".
+func percent(hundredths int64) string {
+	if hundredths%100 == 0 {
+		return fmt.Sprintf("%d %%", hundredths/100)
+	}
+	return fmt.Sprintf("%d.%02d %%", hundredths/100, hundredths%100)
 }
 
 func when(ms int64) string {

@@ -218,6 +218,10 @@ const (
 	JobPhase_JOB_PHASE_FORCE_STOPPED JobPhase = 2
 	// Every execution has ended and none will follow.
 	JobPhase_JOB_PHASE_CLOSED JobPhase = 3
+	// The end time has come: no execution follows, no retry either; what is pending goes on.
+	JobPhase_JOB_PHASE_ENDED JobPhase = 4
+	// Every execution is deleted, whatever its status; the job is forgotten.
+	JobPhase_JOB_PHASE_DELETED JobPhase = 5
 )
 
 // Enum value maps for JobPhase.
@@ -227,12 +231,16 @@ var (
 		1: "JOB_PHASE_STOPPED",
 		2: "JOB_PHASE_FORCE_STOPPED",
 		3: "JOB_PHASE_CLOSED",
+		4: "JOB_PHASE_ENDED",
+		5: "JOB_PHASE_DELETED",
 	}
 	JobPhase_value = map[string]int32{
 		"JOB_PHASE_UNSPECIFIED":   0,
 		"JOB_PHASE_STOPPED":       1,
 		"JOB_PHASE_FORCE_STOPPED": 2,
 		"JOB_PHASE_CLOSED":        3,
+		"JOB_PHASE_ENDED":         4,
+		"JOB_PHASE_DELETED":       5,
 	}
 )
 
@@ -313,6 +321,192 @@ func (TargetSelection) EnumDescriptor() ([]byte, []int) {
 	return file_drover_v1_types_proto_rawDescGZIP(), []int{4}
 }
 
+// FailureType is what criteria of abort and retry count. REJECTED counts for aborts only.
+type FailureType int32
+
+const (
+	FailureType_FAILURE_TYPE_UNSPECIFIED FailureType = 0
+	FailureType_FAILURE_TYPE_FAILED      FailureType = 1
+	FailureType_FAILURE_TYPE_REJECTED    FailureType = 2
+	FailureType_FAILURE_TYPE_TIMED_OUT   FailureType = 3
+	FailureType_FAILURE_TYPE_ALL         FailureType = 4
+)
+
+// Enum value maps for FailureType.
+var (
+	FailureType_name = map[int32]string{
+		0: "FAILURE_TYPE_UNSPECIFIED",
+		1: "FAILURE_TYPE_FAILED",
+		2: "FAILURE_TYPE_REJECTED",
+		3: "FAILURE_TYPE_TIMED_OUT",
+		4: "FAILURE_TYPE_ALL",
+	}
+	FailureType_value = map[string]int32{
+		"FAILURE_TYPE_UNSPECIFIED": 0,
+		"FAILURE_TYPE_FAILED":      1,
+		"FAILURE_TYPE_REJECTED":    2,
+		"FAILURE_TYPE_TIMED_OUT":   3,
+		"FAILURE_TYPE_ALL":         4,
+	}
+)
+
+func (x FailureType) Enum() *FailureType {
+	p := new(FailureType)
+	*p = x
+	return p
+}
+
+func (x FailureType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FailureType) Descriptor() protoreflect.EnumDescriptor {
+	return file_drover_v1_types_proto_enumTypes[5].Descriptor()
+}
+
+func (FailureType) Type() protoreflect.EnumType {
+	return &file_drover_v1_types_proto_enumTypes[5]
+}
+
+func (x FailureType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FailureType.Descriptor instead.
+func (FailureType) EnumDescriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{5}
+}
+
+// EndBehavior is what becomes of pending executions at the end time (specification 4.12).
+type EndBehavior int32
+
+const (
+	EndBehavior_END_BEHAVIOR_UNSPECIFIED  EndBehavior = 0
+	EndBehavior_END_BEHAVIOR_STOP_ROLLOUT EndBehavior = 1
+	EndBehavior_END_BEHAVIOR_CANCEL       EndBehavior = 2
+	EndBehavior_END_BEHAVIOR_FORCE_CANCEL EndBehavior = 3
+)
+
+// Enum value maps for EndBehavior.
+var (
+	EndBehavior_name = map[int32]string{
+		0: "END_BEHAVIOR_UNSPECIFIED",
+		1: "END_BEHAVIOR_STOP_ROLLOUT",
+		2: "END_BEHAVIOR_CANCEL",
+		3: "END_BEHAVIOR_FORCE_CANCEL",
+	}
+	EndBehavior_value = map[string]int32{
+		"END_BEHAVIOR_UNSPECIFIED":  0,
+		"END_BEHAVIOR_STOP_ROLLOUT": 1,
+		"END_BEHAVIOR_CANCEL":       2,
+		"END_BEHAVIOR_FORCE_CANCEL": 3,
+	}
+)
+
+func (x EndBehavior) Enum() *EndBehavior {
+	p := new(EndBehavior)
+	*p = x
+	return p
+}
+
+func (x EndBehavior) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndBehavior) Descriptor() protoreflect.EnumDescriptor {
+	return file_drover_v1_types_proto_enumTypes[6].Descriptor()
+}
+
+func (EndBehavior) Type() protoreflect.EnumType {
+	return &file_drover_v1_types_proto_enumTypes[6]
+}
+
+func (x EndBehavior) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndBehavior.Descriptor instead.
+func (EndBehavior) EnumDescriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+// EventCategory is one of specification 2.10, UpdateEventConfigurations: JOB, JOB_EXECUTION, THING, ….
+type EventCategory int32
+
+const (
+	EventCategory_EVENT_CATEGORY_UNSPECIFIED            EventCategory = 0
+	EventCategory_EVENT_CATEGORY_THING                  EventCategory = 1
+	EventCategory_EVENT_CATEGORY_THING_GROUP            EventCategory = 2
+	EventCategory_EVENT_CATEGORY_THING_TYPE             EventCategory = 3
+	EventCategory_EVENT_CATEGORY_THING_GROUP_MEMBERSHIP EventCategory = 4
+	EventCategory_EVENT_CATEGORY_THING_GROUP_HIERARCHY  EventCategory = 5
+	EventCategory_EVENT_CATEGORY_THING_TYPE_ASSOCIATION EventCategory = 6
+	EventCategory_EVENT_CATEGORY_JOB                    EventCategory = 7
+	EventCategory_EVENT_CATEGORY_JOB_EXECUTION          EventCategory = 8
+	EventCategory_EVENT_CATEGORY_POLICY                 EventCategory = 9
+	EventCategory_EVENT_CATEGORY_CERTIFICATE            EventCategory = 10
+	EventCategory_EVENT_CATEGORY_CA_CERTIFICATE         EventCategory = 11
+)
+
+// Enum value maps for EventCategory.
+var (
+	EventCategory_name = map[int32]string{
+		0:  "EVENT_CATEGORY_UNSPECIFIED",
+		1:  "EVENT_CATEGORY_THING",
+		2:  "EVENT_CATEGORY_THING_GROUP",
+		3:  "EVENT_CATEGORY_THING_TYPE",
+		4:  "EVENT_CATEGORY_THING_GROUP_MEMBERSHIP",
+		5:  "EVENT_CATEGORY_THING_GROUP_HIERARCHY",
+		6:  "EVENT_CATEGORY_THING_TYPE_ASSOCIATION",
+		7:  "EVENT_CATEGORY_JOB",
+		8:  "EVENT_CATEGORY_JOB_EXECUTION",
+		9:  "EVENT_CATEGORY_POLICY",
+		10: "EVENT_CATEGORY_CERTIFICATE",
+		11: "EVENT_CATEGORY_CA_CERTIFICATE",
+	}
+	EventCategory_value = map[string]int32{
+		"EVENT_CATEGORY_UNSPECIFIED":            0,
+		"EVENT_CATEGORY_THING":                  1,
+		"EVENT_CATEGORY_THING_GROUP":            2,
+		"EVENT_CATEGORY_THING_TYPE":             3,
+		"EVENT_CATEGORY_THING_GROUP_MEMBERSHIP": 4,
+		"EVENT_CATEGORY_THING_GROUP_HIERARCHY":  5,
+		"EVENT_CATEGORY_THING_TYPE_ASSOCIATION": 6,
+		"EVENT_CATEGORY_JOB":                    7,
+		"EVENT_CATEGORY_JOB_EXECUTION":          8,
+		"EVENT_CATEGORY_POLICY":                 9,
+		"EVENT_CATEGORY_CERTIFICATE":            10,
+		"EVENT_CATEGORY_CA_CERTIFICATE":         11,
+	}
+)
+
+func (x EventCategory) Enum() *EventCategory {
+	p := new(EventCategory)
+	*p = x
+	return p
+}
+
+func (x EventCategory) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EventCategory) Descriptor() protoreflect.EnumDescriptor {
+	return file_drover_v1_types_proto_enumTypes[7].Descriptor()
+}
+
+func (EventCategory) Type() protoreflect.EnumType {
+	return &file_drover_v1_types_proto_enumTypes[7]
+}
+
+func (x EventCategory) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EventCategory.Descriptor instead.
+func (EventCategory) EnumDescriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
 // ReasonCode says why something was decided, held back or refused. Sentences are made from it by explain.
 type ReasonCode int32
 
@@ -350,6 +544,60 @@ const (
 	ReasonCode_REASON_CODE_NOTHING_SELECTED ReasonCode = 15
 	// Not known by that job number at this home.
 	ReasonCode_REASON_CODE_JOB_UNKNOWN ReasonCode = 16
+	// An abort criterion was met. Numbers: index of the criterion, failures, executions that have ended, the threshold in
+	// hundredths of a percent.
+	ReasonCode_REASON_CODE_ABORT_CRITERIA ReasonCode = 17
+	// The end time came; the job's end behavior says what follows. Numbers: the end in ms since the epoch.
+	ReasonCode_REASON_CODE_END_TIME ReasonCode = 18
+	// The start time came. Numbers: the start in ms since the epoch.
+	ReasonCode_REASON_CODE_START_TIME ReasonCode = 19
+	// A maintenance window opened. Numbers: its start and its end in ms since the epoch.
+	ReasonCode_REASON_CODE_WINDOW_OPENED ReasonCode = 20
+	// A maintenance window closed. Numbers: its end, and the start of the next (0 is none), in ms since the epoch.
+	ReasonCode_REASON_CODE_WINDOW_CLOSED ReasonCode = 21
+	// The attempt before it failed and retries were left. Numbers: the retry's number from 1, retries allowed for that
+	// failure, the failure's execution status.
+	ReasonCode_REASON_CODE_RETRY ReasonCode = 22
+	// A retry is due when the maintenance window opens. Numbers: the retry's number from 1, retries allowed.
+	ReasonCode_REASON_CODE_RETRY_DEFERRED ReasonCode = 23
+	// A retry that was due is not made: the job was stopped or changed, or the thing left.
+	ReasonCode_REASON_CODE_RETRY_DROPPED ReasonCode = 24
+	// The thing joined a target of a continuous job. Numbers: index of the target.
+	ReasonCode_REASON_CODE_JOINED ReasonCode = 25
+	// The thing is in no target of the continuous job any more.
+	ReasonCode_REASON_CODE_LEFT_TARGETS ReasonCode = 26
+	// The exponential rate allowed it. Numbers: things a minute, things released before, increases so far.
+	ReasonCode_REASON_CODE_EXPONENTIAL_PACE ReasonCode = 27
+	// An operator deleted it.
+	ReasonCode_REASON_CODE_DELETED ReasonCode = 28
+	// The job is being deleted.
+	ReasonCode_REASON_CODE_JOB_DELETED ReasonCode = 29
+	// It was kept for as long as the setting says. Numbers: days.
+	ReasonCode_REASON_CODE_RETENTION ReasonCode = 30
+	// The maintenance window is closed. Numbers: when it opens in ms since the epoch, 0 is never again.
+	ReasonCode_REASON_CODE_WINDOW_IS_CLOSED ReasonCode = 31
+	// The job is scheduled to start later. Numbers: the start in ms since the epoch.
+	ReasonCode_REASON_CODE_NOT_STARTED ReasonCode = 32
+	// The pace lets the next thing go later. Numbers: things a minute, when in ms since the epoch.
+	ReasonCode_REASON_CODE_WAITS_FOR_PACE ReasonCode = 33
+	// Before a release of a job with abort criteria the ends of all logs are read, and one cannot be read now.
+	ReasonCode_REASON_CODE_WAITS_FOR_ENDS ReasonCode = 34
+	// The selection goes on.
+	ReasonCode_REASON_CODE_SELECTING ReasonCode = 35
+	// Released things have not ended yet. Numbers: how many are open.
+	ReasonCode_REASON_CODE_WAITS_FOR_DEVICES ReasonCode = 36
+	// The thing waits for other jobs that stand before this one. Numbers: how many.
+	ReasonCode_REASON_CODE_BEHIND_OTHERS ReasonCode = 37
+	// A continuous job without an end time goes on for ever.
+	ReasonCode_REASON_CODE_CONTINUOUS ReasonCode = 38
+	// The group was deleted.
+	ReasonCode_REASON_CODE_GROUP_DELETED ReasonCode = 39
+	// An operator changed the job's configuration.
+	ReasonCode_REASON_CODE_JOB_UPDATED ReasonCode = 40
+	// Targets were associated with the job.
+	ReasonCode_REASON_CODE_TARGETS_ASSOCIATED ReasonCode = 41
+	// 500 jobs (a setting) were at work when the window job was to start (specification 4.13).
+	ReasonCode_REASON_CODE_TOO_MANY_CONCURRENT ReasonCode = 42
 )
 
 // Enum value maps for ReasonCode.
@@ -372,6 +620,32 @@ var (
 		14: "REASON_CODE_ALL_ENDED",
 		15: "REASON_CODE_NOTHING_SELECTED",
 		16: "REASON_CODE_JOB_UNKNOWN",
+		17: "REASON_CODE_ABORT_CRITERIA",
+		18: "REASON_CODE_END_TIME",
+		19: "REASON_CODE_START_TIME",
+		20: "REASON_CODE_WINDOW_OPENED",
+		21: "REASON_CODE_WINDOW_CLOSED",
+		22: "REASON_CODE_RETRY",
+		23: "REASON_CODE_RETRY_DEFERRED",
+		24: "REASON_CODE_RETRY_DROPPED",
+		25: "REASON_CODE_JOINED",
+		26: "REASON_CODE_LEFT_TARGETS",
+		27: "REASON_CODE_EXPONENTIAL_PACE",
+		28: "REASON_CODE_DELETED",
+		29: "REASON_CODE_JOB_DELETED",
+		30: "REASON_CODE_RETENTION",
+		31: "REASON_CODE_WINDOW_IS_CLOSED",
+		32: "REASON_CODE_NOT_STARTED",
+		33: "REASON_CODE_WAITS_FOR_PACE",
+		34: "REASON_CODE_WAITS_FOR_ENDS",
+		35: "REASON_CODE_SELECTING",
+		36: "REASON_CODE_WAITS_FOR_DEVICES",
+		37: "REASON_CODE_BEHIND_OTHERS",
+		38: "REASON_CODE_CONTINUOUS",
+		39: "REASON_CODE_GROUP_DELETED",
+		40: "REASON_CODE_JOB_UPDATED",
+		41: "REASON_CODE_TARGETS_ASSOCIATED",
+		42: "REASON_CODE_TOO_MANY_CONCURRENT",
 	}
 	ReasonCode_value = map[string]int32{
 		"REASON_CODE_UNSPECIFIED":         0,
@@ -391,6 +665,32 @@ var (
 		"REASON_CODE_ALL_ENDED":           14,
 		"REASON_CODE_NOTHING_SELECTED":    15,
 		"REASON_CODE_JOB_UNKNOWN":         16,
+		"REASON_CODE_ABORT_CRITERIA":      17,
+		"REASON_CODE_END_TIME":            18,
+		"REASON_CODE_START_TIME":          19,
+		"REASON_CODE_WINDOW_OPENED":       20,
+		"REASON_CODE_WINDOW_CLOSED":       21,
+		"REASON_CODE_RETRY":               22,
+		"REASON_CODE_RETRY_DEFERRED":      23,
+		"REASON_CODE_RETRY_DROPPED":       24,
+		"REASON_CODE_JOINED":              25,
+		"REASON_CODE_LEFT_TARGETS":        26,
+		"REASON_CODE_EXPONENTIAL_PACE":    27,
+		"REASON_CODE_DELETED":             28,
+		"REASON_CODE_JOB_DELETED":         29,
+		"REASON_CODE_RETENTION":           30,
+		"REASON_CODE_WINDOW_IS_CLOSED":    31,
+		"REASON_CODE_NOT_STARTED":         32,
+		"REASON_CODE_WAITS_FOR_PACE":      33,
+		"REASON_CODE_WAITS_FOR_ENDS":      34,
+		"REASON_CODE_SELECTING":           35,
+		"REASON_CODE_WAITS_FOR_DEVICES":   36,
+		"REASON_CODE_BEHIND_OTHERS":       37,
+		"REASON_CODE_CONTINUOUS":          38,
+		"REASON_CODE_GROUP_DELETED":       39,
+		"REASON_CODE_JOB_UPDATED":         40,
+		"REASON_CODE_TARGETS_ASSOCIATED":  41,
+		"REASON_CODE_TOO_MANY_CONCURRENT": 42,
 	}
 )
 
@@ -405,11 +705,11 @@ func (x ReasonCode) String() string {
 }
 
 func (ReasonCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_drover_v1_types_proto_enumTypes[5].Descriptor()
+	return file_drover_v1_types_proto_enumTypes[8].Descriptor()
 }
 
 func (ReasonCode) Type() protoreflect.EnumType {
-	return &file_drover_v1_types_proto_enumTypes[5]
+	return &file_drover_v1_types_proto_enumTypes[8]
 }
 
 func (x ReasonCode) Number() protoreflect.EnumNumber {
@@ -418,7 +718,7 @@ func (x ReasonCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReasonCode.Descriptor instead.
 func (ReasonCode) EnumDescriptor() ([]byte, []int) {
-	return file_drover_v1_types_proto_rawDescGZIP(), []int{5}
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{8}
 }
 
 // Position is a place in a log: "I have seen this far", or "this entry".
@@ -737,8 +1037,9 @@ func (x *Attribute) GetValue() string {
 // RolloutConfig is the pace of a job (specification 4.10).
 type RolloutConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Things a minute; 0 is no pace.
-	MaximumPerMinute uint32 `protobuf:"varint,1,opt,name=maximum_per_minute,json=maximumPerMinute,proto3" json:"maximum_per_minute,omitempty"`
+	// Things a minute; 0 is no pace. With an exponential rate it is the rate's cap.
+	MaximumPerMinute uint32           `protobuf:"varint,1,opt,name=maximum_per_minute,json=maximumPerMinute,proto3" json:"maximum_per_minute,omitempty"`
+	Exponential      *ExponentialRate `protobuf:"bytes,2,opt,name=exponential,proto3" json:"exponential,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -780,6 +1081,644 @@ func (x *RolloutConfig) GetMaximumPerMinute() uint32 {
 	return 0
 }
 
+func (x *RolloutConfig) GetExponential() *ExponentialRate {
+	if x != nil {
+		return x.Exponential
+	}
+	return nil
+}
+
+// ExponentialRate (specification 4.10): after k increases the rate is base * factor^k, at most maximum_per_minute.
+// It is increased each time that another `notified_things` were released, or `succeeded_things` have succeeded; of both,
+// what gives the larger k (U7).
+type ExponentialRate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BasePerMinute uint32                 `protobuf:"varint,1,opt,name=base_per_minute,json=basePerMinute,proto3" json:"base_per_minute,omitempty"`
+	// The factor in tenths: 11..50.
+	IncrementFactorTenths uint32 `protobuf:"varint,2,opt,name=increment_factor_tenths,json=incrementFactorTenths,proto3" json:"increment_factor_tenths,omitempty"`
+	// 0 is no criterion; one of the two is set.
+	NotifiedThings  uint64 `protobuf:"varint,3,opt,name=notified_things,json=notifiedThings,proto3" json:"notified_things,omitempty"`
+	SucceededThings uint64 `protobuf:"varint,4,opt,name=succeeded_things,json=succeededThings,proto3" json:"succeeded_things,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ExponentialRate) Reset() {
+	*x = ExponentialRate{}
+	mi := &file_drover_v1_types_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExponentialRate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExponentialRate) ProtoMessage() {}
+
+func (x *ExponentialRate) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExponentialRate.ProtoReflect.Descriptor instead.
+func (*ExponentialRate) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExponentialRate) GetBasePerMinute() uint32 {
+	if x != nil {
+		return x.BasePerMinute
+	}
+	return 0
+}
+
+func (x *ExponentialRate) GetIncrementFactorTenths() uint32 {
+	if x != nil {
+		return x.IncrementFactorTenths
+	}
+	return 0
+}
+
+func (x *ExponentialRate) GetNotifiedThings() uint64 {
+	if x != nil {
+		return x.NotifiedThings
+	}
+	return 0
+}
+
+func (x *ExponentialRate) GetSucceededThings() uint64 {
+	if x != nil {
+		return x.SucceededThings
+	}
+	return 0
+}
+
+// AbortConfig (specification 4.11). The first criterion that is met cancels the job without force.
+type AbortConfig struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Criteria      []*AbortCriterion      `protobuf:"bytes,1,rep,name=criteria,proto3" json:"criteria,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortConfig) Reset() {
+	*x = AbortConfig{}
+	mi := &file_drover_v1_types_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortConfig) ProtoMessage() {}
+
+func (x *AbortConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortConfig.ProtoReflect.Descriptor instead.
+func (*AbortConfig) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AbortConfig) GetCriteria() []*AbortCriterion {
+	if x != nil {
+		return x.Criteria
+	}
+	return nil
+}
+
+type AbortCriterion struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Failure FailureType            `protobuf:"varint,1,opt,name=failure,proto3,enum=drover.v1.FailureType" json:"failure,omitempty"`
+	// Hundredths of a percent: 1..10,000.
+	ThresholdHundredths uint32 `protobuf:"varint,2,opt,name=threshold_hundredths,json=thresholdHundredths,proto3" json:"threshold_hundredths,omitempty"`
+	// Executions that must have ended before it is looked at; at least 1.
+	MinExecuted   uint32 `protobuf:"varint,3,opt,name=min_executed,json=minExecuted,proto3" json:"min_executed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCriterion) Reset() {
+	*x = AbortCriterion{}
+	mi := &file_drover_v1_types_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCriterion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCriterion) ProtoMessage() {}
+
+func (x *AbortCriterion) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCriterion.ProtoReflect.Descriptor instead.
+func (*AbortCriterion) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AbortCriterion) GetFailure() FailureType {
+	if x != nil {
+		return x.Failure
+	}
+	return FailureType_FAILURE_TYPE_UNSPECIFIED
+}
+
+func (x *AbortCriterion) GetThresholdHundredths() uint32 {
+	if x != nil {
+		return x.ThresholdHundredths
+	}
+	return 0
+}
+
+func (x *AbortCriterion) GetMinExecuted() uint32 {
+	if x != nil {
+		return x.MinExecuted
+	}
+	return 0
+}
+
+// RetryConfig (specification 4.8): how many more attempts a thing gets after a failure of that type.
+type RetryConfig struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// FAILED and TIMED_OUT once at most, or ALL alone; together at most 10 retries.
+	Criteria      []*RetryCriterion `protobuf:"bytes,1,rep,name=criteria,proto3" json:"criteria,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryConfig) Reset() {
+	*x = RetryConfig{}
+	mi := &file_drover_v1_types_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryConfig) ProtoMessage() {}
+
+func (x *RetryConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryConfig.ProtoReflect.Descriptor instead.
+func (*RetryConfig) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RetryConfig) GetCriteria() []*RetryCriterion {
+	if x != nil {
+		return x.Criteria
+	}
+	return nil
+}
+
+type RetryCriterion struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Failure FailureType            `protobuf:"varint,1,opt,name=failure,proto3,enum=drover.v1.FailureType" json:"failure,omitempty"`
+	// 0..10.
+	Retries       uint32 `protobuf:"varint,2,opt,name=retries,proto3" json:"retries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryCriterion) Reset() {
+	*x = RetryCriterion{}
+	mi := &file_drover_v1_types_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryCriterion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryCriterion) ProtoMessage() {}
+
+func (x *RetryCriterion) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryCriterion.ProtoReflect.Descriptor instead.
+func (*RetryCriterion) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RetryCriterion) GetFailure() FailureType {
+	if x != nil {
+		return x.Failure
+	}
+	return FailureType_FAILURE_TYPE_UNSPECIFIED
+}
+
+func (x *RetryCriterion) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+// SchedulingConfig (specification 4.12). Texts are as they were given and are echoed so (U15).
+type SchedulingConfig struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	StartTime   string                 `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime     string                 `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	EndBehavior EndBehavior            `protobuf:"varint,3,opt,name=end_behavior,json=endBehavior,proto3,enum=drover.v1.EndBehavior" json:"end_behavior,omitempty"`
+	Windows     []*MaintenanceWindow   `protobuf:"bytes,4,rep,name=windows,proto3" json:"windows,omitempty"`
+	// What the texts say, in ms since the Unix epoch; 0 is none. Filled in by the job service, never by the caller.
+	StartAtMs     int64 `protobuf:"varint,5,opt,name=start_at_ms,json=startAtMs,proto3" json:"start_at_ms,omitempty"`
+	EndAtMs       int64 `protobuf:"varint,6,opt,name=end_at_ms,json=endAtMs,proto3" json:"end_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SchedulingConfig) Reset() {
+	*x = SchedulingConfig{}
+	mi := &file_drover_v1_types_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SchedulingConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SchedulingConfig) ProtoMessage() {}
+
+func (x *SchedulingConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SchedulingConfig.ProtoReflect.Descriptor instead.
+func (*SchedulingConfig) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SchedulingConfig) GetStartTime() string {
+	if x != nil {
+		return x.StartTime
+	}
+	return ""
+}
+
+func (x *SchedulingConfig) GetEndTime() string {
+	if x != nil {
+		return x.EndTime
+	}
+	return ""
+}
+
+func (x *SchedulingConfig) GetEndBehavior() EndBehavior {
+	if x != nil {
+		return x.EndBehavior
+	}
+	return EndBehavior_END_BEHAVIOR_UNSPECIFIED
+}
+
+func (x *SchedulingConfig) GetWindows() []*MaintenanceWindow {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
+func (x *SchedulingConfig) GetStartAtMs() int64 {
+	if x != nil {
+		return x.StartAtMs
+	}
+	return 0
+}
+
+func (x *SchedulingConfig) GetEndAtMs() int64 {
+	if x != nil {
+		return x.EndAtMs
+	}
+	return 0
+}
+
+// MaintenanceWindow: a cron expression of six fields, UTC, and a length of 1..1430 minutes.
+type MaintenanceWindow struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	StartTime       string                 `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	DurationMinutes uint32                 `protobuf:"varint,2,opt,name=duration_minutes,json=durationMinutes,proto3" json:"duration_minutes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *MaintenanceWindow) Reset() {
+	*x = MaintenanceWindow{}
+	mi := &file_drover_v1_types_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceWindow) ProtoMessage() {}
+
+func (x *MaintenanceWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceWindow.ProtoReflect.Descriptor instead.
+func (*MaintenanceWindow) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *MaintenanceWindow) GetStartTime() string {
+	if x != nil {
+		return x.StartTime
+	}
+	return ""
+}
+
+func (x *MaintenanceWindow) GetDurationMinutes() uint32 {
+	if x != nil {
+		return x.DurationMinutes
+	}
+	return 0
+}
+
+// PresignedUrlConfig (specification 2.4).
+type PresignedUrlConfig struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	RoleArn string                 `protobuf:"bytes,1,opt,name=role_arn,json=roleArn,proto3" json:"role_arn,omitempty"`
+	// 60..3600; 0 is 3600.
+	ExpiresInSeconds uint32 `protobuf:"varint,2,opt,name=expires_in_seconds,json=expiresInSeconds,proto3" json:"expires_in_seconds,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *PresignedUrlConfig) Reset() {
+	*x = PresignedUrlConfig{}
+	mi := &file_drover_v1_types_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresignedUrlConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresignedUrlConfig) ProtoMessage() {}
+
+func (x *PresignedUrlConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresignedUrlConfig.ProtoReflect.Descriptor instead.
+func (*PresignedUrlConfig) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PresignedUrlConfig) GetRoleArn() string {
+	if x != nil {
+		return x.RoleArn
+	}
+	return ""
+}
+
+func (x *PresignedUrlConfig) GetExpiresInSeconds() uint32 {
+	if x != nil {
+		return x.ExpiresInSeconds
+	}
+	return 0
+}
+
+// Tag of a resource. Lists of tags are sorted by key and hold a key once.
+type Tag struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tag) Reset() {
+	*x = Tag{}
+	mi := &file_drover_v1_types_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tag) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tag) ProtoMessage() {}
+
+func (x *Tag) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tag.ProtoReflect.Descriptor instead.
+func (*Tag) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Tag) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Tag) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Parameter is one pair of documentParameters. Lists are sorted by key and hold a key once.
+type Parameter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parameter) Reset() {
+	*x = Parameter{}
+	mi := &file_drover_v1_types_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parameter) ProtoMessage() {}
+
+func (x *Parameter) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
+func (*Parameter) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Parameter) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Parameter) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// EventConfiguration says whether a category's events are published; all are off at first (specification 6.1).
+type EventConfiguration struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Category      EventCategory          `protobuf:"varint,1,opt,name=category,proto3,enum=drover.v1.EventCategory" json:"category,omitempty"`
+	Enabled       bool                   `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventConfiguration) Reset() {
+	*x = EventConfiguration{}
+	mi := &file_drover_v1_types_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventConfiguration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventConfiguration) ProtoMessage() {}
+
+func (x *EventConfiguration) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventConfiguration.ProtoReflect.Descriptor instead.
+func (*EventConfiguration) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EventConfiguration) GetCategory() EventCategory {
+	if x != nil {
+		return x.Category
+	}
+	return EventCategory_EVENT_CATEGORY_UNSPECIFIED
+}
+
+func (x *EventConfiguration) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
 // TimeoutConfig (specification 4.9). 0 is none.
 type TimeoutConfig struct {
 	state                    protoimpl.MessageState `protogen:"open.v1"`
@@ -790,7 +1729,7 @@ type TimeoutConfig struct {
 
 func (x *TimeoutConfig) Reset() {
 	*x = TimeoutConfig{}
-	mi := &file_drover_v1_types_proto_msgTypes[6]
+	mi := &file_drover_v1_types_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1741,7 @@ func (x *TimeoutConfig) String() string {
 func (*TimeoutConfig) ProtoMessage() {}
 
 func (x *TimeoutConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_types_proto_msgTypes[6]
+	mi := &file_drover_v1_types_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1754,7 @@ func (x *TimeoutConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeoutConfig.ProtoReflect.Descriptor instead.
 func (*TimeoutConfig) Descriptor() ([]byte, []int) {
-	return file_drover_v1_types_proto_rawDescGZIP(), []int{6}
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TimeoutConfig) GetInProgressTimeoutMinutes() uint32 {
@@ -847,9 +1786,50 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"5\n" +
 	"\tAttribute\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"=\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"{\n" +
 	"\rRolloutConfig\x12,\n" +
-	"\x12maximum_per_minute\x18\x01 \x01(\rR\x10maximumPerMinute\"N\n" +
+	"\x12maximum_per_minute\x18\x01 \x01(\rR\x10maximumPerMinute\x12<\n" +
+	"\vexponential\x18\x02 \x01(\v2\x1a.drover.v1.ExponentialRateR\vexponential\"\xc5\x01\n" +
+	"\x0fExponentialRate\x12&\n" +
+	"\x0fbase_per_minute\x18\x01 \x01(\rR\rbasePerMinute\x126\n" +
+	"\x17increment_factor_tenths\x18\x02 \x01(\rR\x15incrementFactorTenths\x12'\n" +
+	"\x0fnotified_things\x18\x03 \x01(\x04R\x0enotifiedThings\x12)\n" +
+	"\x10succeeded_things\x18\x04 \x01(\x04R\x0fsucceededThings\"D\n" +
+	"\vAbortConfig\x125\n" +
+	"\bcriteria\x18\x01 \x03(\v2\x19.drover.v1.AbortCriterionR\bcriteria\"\x98\x01\n" +
+	"\x0eAbortCriterion\x120\n" +
+	"\afailure\x18\x01 \x01(\x0e2\x16.drover.v1.FailureTypeR\afailure\x121\n" +
+	"\x14threshold_hundredths\x18\x02 \x01(\rR\x13thresholdHundredths\x12!\n" +
+	"\fmin_executed\x18\x03 \x01(\rR\vminExecuted\"D\n" +
+	"\vRetryConfig\x125\n" +
+	"\bcriteria\x18\x01 \x03(\v2\x19.drover.v1.RetryCriterionR\bcriteria\"\\\n" +
+	"\x0eRetryCriterion\x120\n" +
+	"\afailure\x18\x01 \x01(\x0e2\x16.drover.v1.FailureTypeR\afailure\x12\x18\n" +
+	"\aretries\x18\x02 \x01(\rR\aretries\"\xfb\x01\n" +
+	"\x10SchedulingConfig\x12\x1d\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\tR\tstartTime\x12\x19\n" +
+	"\bend_time\x18\x02 \x01(\tR\aendTime\x129\n" +
+	"\fend_behavior\x18\x03 \x01(\x0e2\x16.drover.v1.EndBehaviorR\vendBehavior\x126\n" +
+	"\awindows\x18\x04 \x03(\v2\x1c.drover.v1.MaintenanceWindowR\awindows\x12\x1e\n" +
+	"\vstart_at_ms\x18\x05 \x01(\x03R\tstartAtMs\x12\x1a\n" +
+	"\tend_at_ms\x18\x06 \x01(\x03R\aendAtMs\"]\n" +
+	"\x11MaintenanceWindow\x12\x1d\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\tR\tstartTime\x12)\n" +
+	"\x10duration_minutes\x18\x02 \x01(\rR\x0fdurationMinutes\"]\n" +
+	"\x12PresignedUrlConfig\x12\x19\n" +
+	"\brole_arn\x18\x01 \x01(\tR\aroleArn\x12,\n" +
+	"\x12expires_in_seconds\x18\x02 \x01(\rR\x10expiresInSeconds\"-\n" +
+	"\x03Tag\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"3\n" +
+	"\tParameter\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"d\n" +
+	"\x12EventConfiguration\x124\n" +
+	"\bcategory\x18\x01 \x01(\x0e2\x18.drover.v1.EventCategoryR\bcategory\x12\x18\n" +
+	"\aenabled\x18\x02 \x01(\bR\aenabled\"N\n" +
 	"\rTimeoutConfig\x12=\n" +
 	"\x1bin_progress_timeout_minutes\x18\x01 \x01(\rR\x18inProgressTimeoutMinutes*v\n" +
 	"\aService\x12\x17\n" +
@@ -874,16 +1854,44 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\x19EXECUTION_STATUS_REJECTED\x10\x05\x12\x1e\n" +
 	"\x1aEXECUTION_STATUS_TIMED_OUT\x10\x06\x12\x1d\n" +
 	"\x19EXECUTION_STATUS_CANCELED\x10\a\x12\x1c\n" +
-	"\x18EXECUTION_STATUS_REMOVED\x10\b*o\n" +
+	"\x18EXECUTION_STATUS_REMOVED\x10\b*\x9b\x01\n" +
 	"\bJobPhase\x12\x19\n" +
 	"\x15JOB_PHASE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOB_PHASE_STOPPED\x10\x01\x12\x1b\n" +
 	"\x17JOB_PHASE_FORCE_STOPPED\x10\x02\x12\x14\n" +
-	"\x10JOB_PHASE_CLOSED\x10\x03*s\n" +
+	"\x10JOB_PHASE_CLOSED\x10\x03\x12\x13\n" +
+	"\x0fJOB_PHASE_ENDED\x10\x04\x12\x15\n" +
+	"\x11JOB_PHASE_DELETED\x10\x05*s\n" +
 	"\x0fTargetSelection\x12 \n" +
 	"\x1cTARGET_SELECTION_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19TARGET_SELECTION_SNAPSHOT\x10\x01\x12\x1f\n" +
-	"\x1bTARGET_SELECTION_CONTINUOUS\x10\x02*\x87\x04\n" +
+	"\x1bTARGET_SELECTION_CONTINUOUS\x10\x02*\x91\x01\n" +
+	"\vFailureType\x12\x1c\n" +
+	"\x18FAILURE_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13FAILURE_TYPE_FAILED\x10\x01\x12\x19\n" +
+	"\x15FAILURE_TYPE_REJECTED\x10\x02\x12\x1a\n" +
+	"\x16FAILURE_TYPE_TIMED_OUT\x10\x03\x12\x14\n" +
+	"\x10FAILURE_TYPE_ALL\x10\x04*\x82\x01\n" +
+	"\vEndBehavior\x12\x1c\n" +
+	"\x18END_BEHAVIOR_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19END_BEHAVIOR_STOP_ROLLOUT\x10\x01\x12\x17\n" +
+	"\x13END_BEHAVIOR_CANCEL\x10\x02\x12\x1d\n" +
+	"\x19END_BEHAVIOR_FORCE_CANCEL\x10\x03*\xa0\x03\n" +
+	"\rEventCategory\x12\x1e\n" +
+	"\x1aEVENT_CATEGORY_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14EVENT_CATEGORY_THING\x10\x01\x12\x1e\n" +
+	"\x1aEVENT_CATEGORY_THING_GROUP\x10\x02\x12\x1d\n" +
+	"\x19EVENT_CATEGORY_THING_TYPE\x10\x03\x12)\n" +
+	"%EVENT_CATEGORY_THING_GROUP_MEMBERSHIP\x10\x04\x12(\n" +
+	"$EVENT_CATEGORY_THING_GROUP_HIERARCHY\x10\x05\x12)\n" +
+	"%EVENT_CATEGORY_THING_TYPE_ASSOCIATION\x10\x06\x12\x16\n" +
+	"\x12EVENT_CATEGORY_JOB\x10\a\x12 \n" +
+	"\x1cEVENT_CATEGORY_JOB_EXECUTION\x10\b\x12\x19\n" +
+	"\x15EVENT_CATEGORY_POLICY\x10\t\x12\x1e\n" +
+	"\x1aEVENT_CATEGORY_CERTIFICATE\x10\n" +
+	"\x12!\n" +
+	"\x1dEVENT_CATEGORY_CA_CERTIFICATE\x10\v*\x97\n" +
+	"\n" +
 	"\n" +
 	"ReasonCode\x12\x1b\n" +
 	"\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -903,7 +1911,33 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\x1aREASON_CODE_ALREADY_QUEUED\x10\r\x12\x19\n" +
 	"\x15REASON_CODE_ALL_ENDED\x10\x0e\x12 \n" +
 	"\x1cREASON_CODE_NOTHING_SELECTED\x10\x0f\x12\x1b\n" +
-	"\x17REASON_CODE_JOB_UNKNOWN\x10\x10B5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
+	"\x17REASON_CODE_JOB_UNKNOWN\x10\x10\x12\x1e\n" +
+	"\x1aREASON_CODE_ABORT_CRITERIA\x10\x11\x12\x18\n" +
+	"\x14REASON_CODE_END_TIME\x10\x12\x12\x1a\n" +
+	"\x16REASON_CODE_START_TIME\x10\x13\x12\x1d\n" +
+	"\x19REASON_CODE_WINDOW_OPENED\x10\x14\x12\x1d\n" +
+	"\x19REASON_CODE_WINDOW_CLOSED\x10\x15\x12\x15\n" +
+	"\x11REASON_CODE_RETRY\x10\x16\x12\x1e\n" +
+	"\x1aREASON_CODE_RETRY_DEFERRED\x10\x17\x12\x1d\n" +
+	"\x19REASON_CODE_RETRY_DROPPED\x10\x18\x12\x16\n" +
+	"\x12REASON_CODE_JOINED\x10\x19\x12\x1c\n" +
+	"\x18REASON_CODE_LEFT_TARGETS\x10\x1a\x12 \n" +
+	"\x1cREASON_CODE_EXPONENTIAL_PACE\x10\x1b\x12\x17\n" +
+	"\x13REASON_CODE_DELETED\x10\x1c\x12\x1b\n" +
+	"\x17REASON_CODE_JOB_DELETED\x10\x1d\x12\x19\n" +
+	"\x15REASON_CODE_RETENTION\x10\x1e\x12 \n" +
+	"\x1cREASON_CODE_WINDOW_IS_CLOSED\x10\x1f\x12\x1b\n" +
+	"\x17REASON_CODE_NOT_STARTED\x10 \x12\x1e\n" +
+	"\x1aREASON_CODE_WAITS_FOR_PACE\x10!\x12\x1e\n" +
+	"\x1aREASON_CODE_WAITS_FOR_ENDS\x10\"\x12\x19\n" +
+	"\x15REASON_CODE_SELECTING\x10#\x12!\n" +
+	"\x1dREASON_CODE_WAITS_FOR_DEVICES\x10$\x12\x1d\n" +
+	"\x19REASON_CODE_BEHIND_OTHERS\x10%\x12\x1a\n" +
+	"\x16REASON_CODE_CONTINUOUS\x10&\x12\x1d\n" +
+	"\x19REASON_CODE_GROUP_DELETED\x10'\x12\x1b\n" +
+	"\x17REASON_CODE_JOB_UPDATED\x10(\x12\"\n" +
+	"\x1eREASON_CODE_TARGETS_ASSOCIATED\x10)\x12#\n" +
+	"\x1fREASON_CODE_TOO_MANY_CONCURRENT\x10*B5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
 
 var (
 	file_drover_v1_types_proto_rawDescOnce sync.Once
@@ -917,30 +1951,52 @@ func file_drover_v1_types_proto_rawDescGZIP() []byte {
 	return file_drover_v1_types_proto_rawDescData
 }
 
-var file_drover_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_drover_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_drover_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
+var file_drover_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_drover_v1_types_proto_goTypes = []any{
-	(Service)(0),          // 0: drover.v1.Service
-	(JobStatus)(0),        // 1: drover.v1.JobStatus
-	(ExecutionStatus)(0),  // 2: drover.v1.ExecutionStatus
-	(JobPhase)(0),         // 3: drover.v1.JobPhase
-	(TargetSelection)(0),  // 4: drover.v1.TargetSelection
-	(ReasonCode)(0),       // 5: drover.v1.ReasonCode
-	(*Position)(nil),      // 6: drover.v1.Position
-	(*Target)(nil),        // 7: drover.v1.Target
-	(*ThingRef)(nil),      // 8: drover.v1.ThingRef
-	(*Detail)(nil),        // 9: drover.v1.Detail
-	(*Attribute)(nil),     // 10: drover.v1.Attribute
-	(*RolloutConfig)(nil), // 11: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil), // 12: drover.v1.TimeoutConfig
+	(Service)(0),               // 0: drover.v1.Service
+	(JobStatus)(0),             // 1: drover.v1.JobStatus
+	(ExecutionStatus)(0),       // 2: drover.v1.ExecutionStatus
+	(JobPhase)(0),              // 3: drover.v1.JobPhase
+	(TargetSelection)(0),       // 4: drover.v1.TargetSelection
+	(FailureType)(0),           // 5: drover.v1.FailureType
+	(EndBehavior)(0),           // 6: drover.v1.EndBehavior
+	(EventCategory)(0),         // 7: drover.v1.EventCategory
+	(ReasonCode)(0),            // 8: drover.v1.ReasonCode
+	(*Position)(nil),           // 9: drover.v1.Position
+	(*Target)(nil),             // 10: drover.v1.Target
+	(*ThingRef)(nil),           // 11: drover.v1.ThingRef
+	(*Detail)(nil),             // 12: drover.v1.Detail
+	(*Attribute)(nil),          // 13: drover.v1.Attribute
+	(*RolloutConfig)(nil),      // 14: drover.v1.RolloutConfig
+	(*ExponentialRate)(nil),    // 15: drover.v1.ExponentialRate
+	(*AbortConfig)(nil),        // 16: drover.v1.AbortConfig
+	(*AbortCriterion)(nil),     // 17: drover.v1.AbortCriterion
+	(*RetryConfig)(nil),        // 18: drover.v1.RetryConfig
+	(*RetryCriterion)(nil),     // 19: drover.v1.RetryCriterion
+	(*SchedulingConfig)(nil),   // 20: drover.v1.SchedulingConfig
+	(*MaintenanceWindow)(nil),  // 21: drover.v1.MaintenanceWindow
+	(*PresignedUrlConfig)(nil), // 22: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                // 23: drover.v1.Tag
+	(*Parameter)(nil),          // 24: drover.v1.Parameter
+	(*EventConfiguration)(nil), // 25: drover.v1.EventConfiguration
+	(*TimeoutConfig)(nil),      // 26: drover.v1.TimeoutConfig
 }
 var file_drover_v1_types_proto_depIdxs = []int32{
-	0, // 0: drover.v1.Position.service:type_name -> drover.v1.Service
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: drover.v1.Position.service:type_name -> drover.v1.Service
+	15, // 1: drover.v1.RolloutConfig.exponential:type_name -> drover.v1.ExponentialRate
+	17, // 2: drover.v1.AbortConfig.criteria:type_name -> drover.v1.AbortCriterion
+	5,  // 3: drover.v1.AbortCriterion.failure:type_name -> drover.v1.FailureType
+	19, // 4: drover.v1.RetryConfig.criteria:type_name -> drover.v1.RetryCriterion
+	5,  // 5: drover.v1.RetryCriterion.failure:type_name -> drover.v1.FailureType
+	6,  // 6: drover.v1.SchedulingConfig.end_behavior:type_name -> drover.v1.EndBehavior
+	21, // 7: drover.v1.SchedulingConfig.windows:type_name -> drover.v1.MaintenanceWindow
+	7,  // 8: drover.v1.EventConfiguration.category:type_name -> drover.v1.EventCategory
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_types_proto_init() }
@@ -957,8 +2013,8 @@ func file_drover_v1_types_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_types_proto_rawDesc), len(file_drover_v1_types_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   7,
+			NumEnums:      9,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
