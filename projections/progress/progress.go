@@ -96,8 +96,8 @@ func Counts(r kv.Reader, job uint64) *v1.JobCounts {
 		Attempts: sum.counts.Statuses(),
 		Selected: selected.things, SelectionFinished: selected.finished,
 		Waiting: rollout.waiting(), Released: rollout.released, Dropped: rollout.dropped,
-		Refused: uint64(sum.counts.Refused),
-		Open:    sum.counts.Open, Good: sum.counts.Good, Harmed: sum.counts.Harmed, Void: sum.counts.Void,
+		Refused: uint64(sum.counts.Refused), Deleted: uint64(sum.counts.Deleted),
+		Open: sum.counts.Open, Good: sum.counts.Good, Harmed: sum.counts.Harmed, Void: sum.counts.Void,
 		FirstChangeMs: sum.first, LastChangeMs: sum.last,
 	}
 }

@@ -14,7 +14,7 @@ type Counts struct {
 	// Attempts by v1.ExecutionStatus.
 	Attempts [statuses]int64
 	// Things; see the package comment.
-	Open, Good, Harmed, Void, Refused int64
+	Open, Good, Harmed, Void, Refused, Deleted int64
 }
 
 // Add adds a commit's change.
@@ -22,7 +22,7 @@ func (c *Counts) Add(t *v1.Tally) {
 	for _, s := range t.GetAttempts() {
 		c.status(s.GetStatus(), s.GetCount())
 	}
-	c.things(t.GetOpen(), t.GetGood(), t.GetHarmed(), t.GetVoid(), t.GetRefused())
+	c.things(t.GetOpen(), t.GetGood(), t.GetHarmed(), t.GetVoid(), t.GetRefused(), t.GetDeleted())
 }
 
 // AddObserved adds changes that were merged.
@@ -30,7 +30,7 @@ func (c *Counts) AddObserved(t *v1.ObservedTally) {
 	for _, s := range t.GetAttempts() {
 		c.status(s.GetStatus(), s.GetCount())
 	}
-	c.things(t.GetOpen(), t.GetGood(), t.GetHarmed(), t.GetVoid(), t.GetRefused())
+	c.things(t.GetOpen(), t.GetGood(), t.GetHarmed(), t.GetVoid(), t.GetRefused(), t.GetDeleted())
 }
 
 // AddCounts adds other counts, of another home for instance.
@@ -38,11 +38,11 @@ func (c *Counts) AddCounts(o Counts) {
 	for i, n := range o.Attempts {
 		c.Attempts[i] += n
 	}
-	c.things(o.Open, o.Good, o.Harmed, o.Void, uint64(o.Refused))
+	c.things(o.Open, o.Good, o.Harmed, o.Void, uint64(o.Refused), uint64(o.Deleted))
 }
 
 // Ended is how many released things will change no more.
-func (c *Counts) Ended() int64 { return c.Good + c.Harmed + c.Void + c.Refused }
+func (c *Counts) Ended() int64 { return c.Good + c.Harmed + c.Void + c.Refused + c.Deleted }
 
 // Statuses are the attempts that are not zero, by ascending status.
 func (c *Counts) Statuses() []*v1.StatusCount {
@@ -70,11 +70,11 @@ func (c *Counts) Read(f interface{ Int() int64 }) {
 	}
 }
 
-func (c *Counts) fields() (list [statuses + 5]*int64) {
+func (c *Counts) fields() (list [statuses + 6]*int64) {
 	for i := range c.Attempts {
 		list[i] = &c.Attempts[i]
 	}
-	copy(list[statuses:], []*int64{&c.Open, &c.Good, &c.Harmed, &c.Void, &c.Refused})
+	copy(list[statuses:], []*int64{&c.Open, &c.Good, &c.Harmed, &c.Void, &c.Refused, &c.Deleted})
 	return list
 }
 
@@ -85,10 +85,11 @@ func (c *Counts) status(s v1.ExecutionStatus, n int64) {
 	}
 }
 
-func (c *Counts) things(open, good, harmed, void int64, refused uint64) {
+func (c *Counts) things(open, good, harmed, void int64, refused, deleted uint64) {
 	c.Open += open
 	c.Good += good
 	c.Harmed += harmed
 	c.Void += void
 	c.Refused += int64(refused)
+	c.Deleted += int64(deleted)
 }

@@ -12,9 +12,10 @@
 //	void    its last attempt ended without having started: CANCELED, REMOVED or REJECTED straight from QUEUED
 //	harmed  its last attempt ended in any other way; a device that reports FAILED straight from QUEUED has run
 //	refused it was released and got no execution
+//	deleted its last attempt was deleted
 //
-// So released = open + good + harmed + void + refused, once the homes have taken the releases in, and but for what was
-// deleted. A thing that joins a job again counts once more.
+// So released = open + good + harmed + void + refused + deleted, once the homes have taken the releases in. A thing that
+// joins a job again is released once more, and counts once more.
 package tally
 
 import (
@@ -88,7 +89,7 @@ func (b *book) tallies() []*v1.Tally {
 		tallies = append(tallies, &v1.Tally{
 			Job: s.job, Attempts: s.counts.Statuses(),
 			Open: s.counts.Open, Good: s.counts.Good, Harmed: s.counts.Harmed, Void: s.counts.Void,
-			Refused: uint64(s.counts.Refused), Settled: s.settled,
+			Refused: uint64(s.counts.Refused), Deleted: uint64(s.counts.Deleted), Settled: s.settled,
 		})
 	}
 	return tallies
@@ -120,8 +121,11 @@ func (s *sum) retryDropped(r *v1.RetryDropped) {
 // deleted takes back what an attempt counts for, and what its thing does if it was the last.
 func (s *sum) deleted(d *v1.ExecutionDeleted) {
 	s.counts.status(d.GetStatus(), -1)
+	if !d.GetLast() {
+		return
+	}
+	s.counts.Deleted++
 	switch {
-	case !d.GetLast():
 	case d.GetRetryDue() || !Ended(d.GetStatus()):
 		s.counts.Open--
 	default:
@@ -175,7 +179,7 @@ func merge(o *v1.ObservedTally, t *v1.Tally) {
 	for _, s := range c.Statuses() {
 		o.Attempts = append(o.Attempts, &v1.ObservedCount{Status: s.Status, Count: s.Count})
 	}
-	o.Open, o.Good, o.Harmed, o.Void, o.Refused = c.Open, c.Good, c.Harmed, c.Void, uint64(c.Refused)
+	o.Open, o.Good, o.Harmed, o.Void, o.Refused, o.Deleted = c.Open, c.Good, c.Harmed, c.Void, uint64(c.Refused), uint64(c.Deleted)
 	if p := t.GetSettled(); p != v1.JobPhase_JOB_PHASE_UNSPECIFIED && !slices.Contains(o.Settled, p) {
 		o.Settled = append(o.Settled, p)
 	}

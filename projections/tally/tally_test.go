@@ -103,9 +103,9 @@ func TestARetryThatIsDueKeepsItsThingOpen(t *testing.T) {
 	}
 	first := []*v1.Entry{entryQueued(1, 0), entryChanged(1, queued, inProgress, 5), due}
 	for name, c := range map[string]struct {
-		then                  []*v1.Entry
-		open, harmed          int64
-		failures, waiting     int64
+		then              []*v1.Entry
+		open, harmed      int64
+		failures, waiting int64
 	}{
 		"due":                        {nil, 1, 0, 1, 0},
 		"made":                       {[]*v1.Entry{entryQueued(1, 1)}, 1, 0, 1, 1},

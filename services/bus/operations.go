@@ -105,7 +105,7 @@ var (
 	DescribeThingType           = query[*v1.DescribeThingType, *v1.DescribeThingTypeReply]("fleet", "describe-thing-type")
 	ListRegistryTags            = query[*v1.ListTags, *v1.ListTagsReply]("fleet", "list-tags")
 
-	ReadEvents             = query[*v1.ReadEvents, *v1.ReadEventsReply]("events", "read")
+	ReadEvents = query[*v1.ReadEvents, *v1.ReadEventsReply]("events", "read")
 )
 
 func command[Q, R proto.Message](owner, name string) Op[Q, R] {

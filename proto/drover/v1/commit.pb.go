@@ -543,7 +543,9 @@ type Tally struct {
 	// Releases that ended without an execution.
 	Refused uint64 `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`
 	// Set in the commit in which this home has carried out a phase of the job.
-	Settled       JobPhase `protobuf:"varint,8,opt,name=settled,proto3,enum=drover.v1.JobPhase" json:"settled,omitempty"`
+	Settled JobPhase `protobuf:"varint,8,opt,name=settled,proto3,enum=drover.v1.JobPhase" json:"settled,omitempty"`
+	// Things whose last attempt was deleted: they count as nothing else any more.
+	Deleted       uint64 `protobuf:"varint,9,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +634,13 @@ func (x *Tally) GetSettled() JobPhase {
 		return x.Settled
 	}
 	return JobPhase_JOB_PHASE_UNSPECIFIED
+}
+
+func (x *Tally) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
 }
 
 // StatusCount is a change, or a sum, of executions in a status.
@@ -728,7 +737,7 @@ const file_drover_v1_commit_proto_rawDesc = "" +
 	"\x06due_ms\x18\x01 \x01(\x03R\x05dueMs\"M\n" +
 	"\x06Reason\x12)\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x15.drover.v1.ReasonCodeR\x04code\x12\x18\n" +
-	"\anumbers\x18\x02 \x03(\x03R\anumbers\"\xea\x01\n" +
+	"\anumbers\x18\x02 \x03(\x03R\anumbers\"\x84\x02\n" +
 	"\x05Tally\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x122\n" +
 	"\battempts\x18\x02 \x03(\v2\x16.drover.v1.StatusCountR\battempts\x12\x12\n" +
@@ -737,7 +746,8 @@ const file_drover_v1_commit_proto_rawDesc = "" +
 	"\x06harmed\x18\x05 \x01(\x12R\x06harmed\x12\x12\n" +
 	"\x04void\x18\x06 \x01(\x12R\x04void\x12\x18\n" +
 	"\arefused\x18\a \x01(\x04R\arefused\x12-\n" +
-	"\asettled\x18\b \x01(\x0e2\x13.drover.v1.JobPhaseR\asettled\"W\n" +
+	"\asettled\x18\b \x01(\x0e2\x13.drover.v1.JobPhaseR\asettled\x12\x18\n" +
+	"\adeleted\x18\t \x01(\x04R\adeleted\"W\n" +
 	"\vStatusCount\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x12R\x05countB5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"

@@ -4573,9 +4573,7 @@ type ExecutionsReleased struct {
 	// The place in the job's pace up to which things are released or forfeited.
 	UntilSlot uint64 `protobuf:"varint,6,opt,name=until_slot,json=untilSlot,proto3" json:"until_slot,omitempty"`
 	// They joined: the chunk and the offset are those of ThingsJoined.
-	Joined bool `protobuf:"varint,7,opt,name=joined,proto3" json:"joined,omitempty"`
-	// Things passed over between the release before and this one, because they were withdrawn.
-	PassedOver    uint32 `protobuf:"varint,8,opt,name=passed_over,json=passedOver,proto3" json:"passed_over,omitempty"`
+	Joined        bool `protobuf:"varint,7,opt,name=joined,proto3" json:"joined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4657,13 +4655,6 @@ func (x *ExecutionsReleased) GetJoined() bool {
 		return x.Joined
 	}
 	return false
-}
-
-func (x *ExecutionsReleased) GetPassedOver() uint32 {
-	if x != nil {
-		return x.PassedOver
-	}
-	return 0
 }
 
 // Observed (log.rollout): what rollout has learned of the counts at the homes.
@@ -4784,6 +4775,7 @@ type ObservedTally struct {
 	Refused  uint64                 `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`
 	// Every phase that the home has settled in these commits.
 	Settled       []JobPhase `protobuf:"varint,8,rep,packed,name=settled,proto3,enum=drover.v1.JobPhase" json:"settled,omitempty"`
+	Deleted       uint64     `protobuf:"varint,9,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4872,6 +4864,13 @@ func (x *ObservedTally) GetSettled() []JobPhase {
 		return x.Settled
 	}
 	return nil
+}
+
+func (x *ObservedTally) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
 }
 
 // ObservedCount is a change of executions in a status.
@@ -4998,12 +4997,16 @@ func (x *JobStopped) GetCompletes() bool {
 	return false
 }
 
-// ThingsDropped (log.rollout): waiting things that will not be released, up to a chunk, exclusive.
+// ThingsDropped (log.rollout): waiting things that will not be released, because the job was stopped or they were
+// withdrawn: the first that wait, up to an offset of a chunk, exclusive.
 type ThingsDropped struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	Things        uint64                 `protobuf:"varint,2,opt,name=things,proto3" json:"things,omitempty"`
-	UntilChunk    uint64                 `protobuf:"varint,3,opt,name=until_chunk,json=untilChunk,proto3" json:"until_chunk,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Job         uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Things      uint64                 `protobuf:"varint,2,opt,name=things,proto3" json:"things,omitempty"`
+	UntilChunk  uint64                 `protobuf:"varint,3,opt,name=until_chunk,json=untilChunk,proto3" json:"until_chunk,omitempty"`
+	UntilOffset uint32                 `protobuf:"varint,4,opt,name=until_offset,json=untilOffset,proto3" json:"until_offset,omitempty"`
+	// They joined: the chunk and the offset are those of ThingsJoined.
+	Joined        bool `protobuf:"varint,5,opt,name=joined,proto3" json:"joined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5057,6 +5060,20 @@ func (x *ThingsDropped) GetUntilChunk() uint64 {
 		return x.UntilChunk
 	}
 	return 0
+}
+
+func (x *ThingsDropped) GetUntilOffset() uint32 {
+	if x != nil {
+		return x.UntilOffset
+	}
+	return 0
+}
+
+func (x *ThingsDropped) GetJoined() bool {
+	if x != nil {
+		return x.Joined
+	}
+	return false
 }
 
 // JobClosed (log.rollout): every released thing has ended and none will follow. An intent for the homes.
@@ -6524,7 +6541,7 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x06things\x18\x03 \x03(\v2\x13.drover.v1.ThingRefR\x06things\";\n" +
 	"\x0fWaitingComplete\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
-	"\x06things\x18\x02 \x01(\x04R\x06things\"\x83\x02\n" +
+	"\x06things\x18\x02 \x01(\x04R\x06things\"\xe2\x01\n" +
 	"\x12ExecutionsReleased\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
 	"\x04home\x18\x02 \x01(\rR\x04home\x12+\n" +
@@ -6534,15 +6551,13 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\funtil_offset\x18\x05 \x01(\rR\vuntilOffset\x12\x1d\n" +
 	"\n" +
 	"until_slot\x18\x06 \x01(\x04R\tuntilSlot\x12\x16\n" +
-	"\x06joined\x18\a \x01(\bR\x06joined\x12\x1f\n" +
-	"\vpassed_over\x18\b \x01(\rR\n" +
-	"passedOver\"6\n" +
+	"\x06joined\x18\a \x01(\bR\x06joined\"6\n" +
 	"\bObserved\x12*\n" +
 	"\x05homes\x18\x01 \x03(\v2\x14.drover.v1.HomeTallyR\x05homes\"h\n" +
 	"\tHomeTally\x12\x12\n" +
 	"\x04home\x18\x01 \x01(\rR\x04home\x12\x13\n" +
 	"\x05up_to\x18\x02 \x01(\x04R\x04upTo\x122\n" +
-	"\atallies\x18\x03 \x03(\v2\x18.drover.v1.ObservedTallyR\atallies\"\xf4\x01\n" +
+	"\atallies\x18\x03 \x03(\v2\x18.drover.v1.ObservedTallyR\atallies\"\x8e\x02\n" +
 	"\rObservedTally\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x124\n" +
 	"\battempts\x18\x02 \x03(\v2\x18.drover.v1.ObservedCountR\battempts\x12\x12\n" +
@@ -6551,7 +6566,8 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x06harmed\x18\x05 \x01(\x12R\x06harmed\x12\x12\n" +
 	"\x04void\x18\x06 \x01(\x12R\x04void\x12\x18\n" +
 	"\arefused\x18\a \x01(\x04R\arefused\x12-\n" +
-	"\asettled\x18\b \x03(\x0e2\x13.drover.v1.JobPhaseR\asettled\"Y\n" +
+	"\asettled\x18\b \x03(\x0e2\x13.drover.v1.JobPhaseR\asettled\x12\x18\n" +
+	"\adeleted\x18\t \x01(\x04R\adeleted\"Y\n" +
 	"\rObservedCount\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x12R\x05count\"}\n" +
@@ -6560,12 +6576,14 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\x12)\n" +
 	"\x05phase\x18\x03 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\x12\x1c\n" +
-	"\tcompletes\x18\x04 \x01(\bR\tcompletes\"Z\n" +
+	"\tcompletes\x18\x04 \x01(\bR\tcompletes\"\x95\x01\n" +
 	"\rThingsDropped\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
 	"\x06things\x18\x02 \x01(\x04R\x06things\x12\x1f\n" +
 	"\vuntil_chunk\x18\x03 \x01(\x04R\n" +
-	"untilChunk\"\x1d\n" +
+	"untilChunk\x12!\n" +
+	"\funtil_offset\x18\x04 \x01(\rR\vuntilOffset\x12\x16\n" +
+	"\x06joined\x18\x05 \x01(\bR\x06joined\"\x1d\n" +
 	"\tJobClosed\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\"I\n" +
 	"\n" +

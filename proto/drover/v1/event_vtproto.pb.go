@@ -4617,11 +4617,6 @@ func (m *ExecutionsReleased) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.PassedOver != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PassedOver))
-		i--
-		dAtA[i] = 0x40
-	}
 	if m.Joined {
 		i--
 		if m.Joined {
@@ -4801,6 +4796,11 @@ func (m *ObservedTally) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Deleted != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Deleted))
+		i--
+		dAtA[i] = 0x48
 	}
 	if len(m.Settled) > 0 {
 		var pksize2 int
@@ -5003,6 +5003,21 @@ func (m *ThingsDropped) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Joined {
+		i--
+		if m.Joined {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.UntilOffset != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.UntilOffset))
+		i--
+		dAtA[i] = 0x20
 	}
 	if m.UntilChunk != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.UntilChunk))
@@ -8093,9 +8108,6 @@ func (m *ExecutionsReleased) SizeVT() (n int) {
 	if m.Joined {
 		n += 2
 	}
-	if m.PassedOver != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.PassedOver))
-	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -8175,6 +8187,9 @@ func (m *ObservedTally) SizeVT() (n int) {
 		}
 		n += 1 + protohelpers.SizeOfVarint(uint64(l)) + l
 	}
+	if m.Deleted != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Deleted))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -8231,6 +8246,12 @@ func (m *ThingsDropped) SizeVT() (n int) {
 	}
 	if m.UntilChunk != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.UntilChunk))
+	}
+	if m.UntilOffset != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.UntilOffset))
+	}
+	if m.Joined {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -19237,25 +19258,6 @@ func (m *ExecutionsReleased) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Joined = bool(v != 0)
-		case 8:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field PassedOver", wireType)
-			}
-			m.PassedOver = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.PassedOver |= uint32(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -19740,6 +19742,25 @@ func (m *ObservedTally) UnmarshalVT(dAtA []byte) error {
 			} else {
 				return fmt.Errorf("proto: wrong wireType = %d for field Settled", wireType)
 			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Deleted", wireType)
+			}
+			m.Deleted = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Deleted |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -20068,6 +20089,45 @@ func (m *ThingsDropped) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UntilOffset", wireType)
+			}
+			m.UntilOffset = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UntilOffset |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Joined", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Joined = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -1629,6 +1629,11 @@ func (m *JobCounts) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Deleted != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Deleted))
+		i--
+		dAtA[i] = 0x70
+	}
 	if m.LastChangeMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LastChangeMs))
 		i--
@@ -4911,6 +4916,9 @@ func (m *JobCounts) SizeVT() (n int) {
 	}
 	if m.LastChangeMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.LastChangeMs))
+	}
+	if m.Deleted != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Deleted))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -10156,6 +10164,25 @@ func (m *JobCounts) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.LastChangeMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Deleted", wireType)
+			}
+			m.Deleted = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Deleted |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
