@@ -58,6 +58,8 @@ func (e *Event) Names(thing string) bool {
 		return hasThing(x.ThingsJoined.GetThings(), thing)
 	case *Event_ThingsWithdrawn:
 		return hasThing(x.ThingsWithdrawn.GetThings(), thing)
+	case *Event_WithdrawalLearned:
+		return hasThing(x.WithdrawalLearned.GetThings(), thing)
 	case *Event_ExecutionsShown:
 		return slices.Contains(x.ExecutionsShown.GetThings(), thing)
 	}

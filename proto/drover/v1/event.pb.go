@@ -98,6 +98,7 @@ type Event struct {
 	//	*Event_ExecutionsShown
 	//	*Event_RetryDropped
 	//	*Event_ErasureLearned
+	//	*Event_WithdrawalLearned
 	Event         isEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -761,6 +762,15 @@ func (x *Event) GetErasureLearned() *ErasureLearned {
 	return nil
 }
 
+func (x *Event) GetWithdrawalLearned() *WithdrawalLearned {
+	if x != nil {
+		if x, ok := x.Event.(*Event_WithdrawalLearned); ok {
+			return x.WithdrawalLearned
+		}
+	}
+	return nil
+}
+
 type isEvent_Event interface {
 	isEvent_Event()
 }
@@ -1041,6 +1051,10 @@ type Event_ErasureLearned struct {
 	ErasureLearned *ErasureLearned `protobuf:"bytes,112,opt,name=erasure_learned,json=erasureLearned,proto3,oneof"`
 }
 
+type Event_WithdrawalLearned struct {
+	WithdrawalLearned *WithdrawalLearned `protobuf:"bytes,113,opt,name=withdrawal_learned,json=withdrawalLearned,proto3,oneof"`
+}
+
 func (*Event_LogOpened) isEvent_Event() {}
 
 func (*Event_Owned) isEvent_Event() {}
@@ -1178,6 +1192,8 @@ func (*Event_ExecutionsShown) isEvent_Event() {}
 func (*Event_RetryDropped) isEvent_Event() {}
 
 func (*Event_ErasureLearned) isEvent_Event() {}
+
+func (*Event_WithdrawalLearned) isEvent_Event() {}
 
 // LogOpened is the first entry of commit 1 of every log.
 type LogOpened struct {
@@ -5401,9 +5417,11 @@ func (x *JobChangeLearned) GetPresignedUrl() *PresignedUrlConfig {
 // WindowLearned (log.execution): an intent. From this commit on the job's queued executions are shown, or hidden;
 // devices are told of it in slices.
 type WindowLearned struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	Open          bool                   `protobuf:"varint,2,opt,name=open,proto3" json:"open,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Open  bool                   `protobuf:"varint,2,opt,name=open,proto3" json:"open,omitempty"`
+	// When it closes, or opens next; 0 is never, or not known.
+	ChangesAtMs   int64 `protobuf:"varint,3,opt,name=changes_at_ms,json=changesAtMs,proto3" json:"changes_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5452,7 +5470,15 @@ func (x *WindowLearned) GetOpen() bool {
 	return false
 }
 
-// ExecutionsShown (log.execution): a slice of things whose list changed because a window opened or closed.
+func (x *WindowLearned) GetChangesAtMs() int64 {
+	if x != nil {
+		return x.ChangesAtMs
+	}
+	return 0
+}
+
+// ExecutionsShown (log.execution): a slice of things whose list changed because a window opened or closed. The slice that
+// names no thing is the last.
 type ExecutionsShown struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Job    uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -5650,7 +5676,9 @@ type ExecutionDeleted struct {
 	// It was the thing's last attempt: the thing counts for nothing any more.
 	Last bool `protobuf:"varint,7,opt,name=last,proto3" json:"last,omitempty"`
 	// A retry of it was due.
-	RetryDue      bool `protobuf:"varint,8,opt,name=retry_due,json=retryDue,proto3" json:"retry_due,omitempty"`
+	RetryDue bool `protobuf:"varint,8,opt,name=retry_due,json=retryDue,proto3" json:"retry_due,omitempty"`
+	// It was queued, and the device had not been told of it since its job's window was closed.
+	Hidden        bool `protobuf:"varint,9,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5741,21 +5769,85 @@ func (x *ExecutionDeleted) GetRetryDue() bool {
 	return false
 }
 
+func (x *ExecutionDeleted) GetHidden() bool {
+	if x != nil {
+		return x.Hidden
+	}
+	return false
+}
+
+// WithdrawalLearned (log.execution): these things are in no target of the continuous job any more, and have an execution
+// of it: in progress, it goes on and is not tried again; queued, it is removed. An intent; a release that is refused
+// because of such an execution takes it back.
+type WithdrawalLearned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Things        []*ThingRef            `protobuf:"bytes,2,rep,name=things,proto3" json:"things,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawalLearned) Reset() {
+	*x = WithdrawalLearned{}
+	mi := &file_drover_v1_event_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawalLearned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawalLearned) ProtoMessage() {}
+
+func (x *WithdrawalLearned) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawalLearned.ProtoReflect.Descriptor instead.
+func (*WithdrawalLearned) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *WithdrawalLearned) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *WithdrawalLearned) GetThings() []*ThingRef {
+	if x != nil {
+		return x.Things
+	}
+	return nil
+}
+
 // ExecutionQueued (log.execution): the thing has a pending execution, version 1. Queued at the commit's time.
 type ExecutionQueued struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Job             uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
 	Thing           *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
 	ExecutionNumber uint64                 `protobuf:"varint,3,opt,name=execution_number,json=executionNumber,proto3" json:"execution_number,omitempty"`
-	// How many attempts went before.
-	RetryAttempt  uint32 `protobuf:"varint,4,opt,name=retry_attempt,json=retryAttempt,proto3" json:"retry_attempt,omitempty"`
+	// How many attempts went before, since the thing was released.
+	RetryAttempt uint32 `protobuf:"varint,4,opt,name=retry_attempt,json=retryAttempt,proto3" json:"retry_attempt,omitempty"`
+	// The job's window is closed: the device is not told of it.
+	Hidden        bool `protobuf:"varint,5,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionQueued) Reset() {
 	*x = ExecutionQueued{}
-	mi := &file_drover_v1_event_proto_msgTypes[69]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5767,7 +5859,7 @@ func (x *ExecutionQueued) String() string {
 func (*ExecutionQueued) ProtoMessage() {}
 
 func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[69]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5780,7 +5872,7 @@ func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionQueued.ProtoReflect.Descriptor instead.
 func (*ExecutionQueued) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ExecutionQueued) GetJob() uint64 {
@@ -5811,6 +5903,13 @@ func (x *ExecutionQueued) GetRetryAttempt() uint32 {
 	return 0
 }
 
+func (x *ExecutionQueued) GetHidden() bool {
+	if x != nil {
+		return x.Hidden
+	}
+	return false
+}
+
 // ExecutionChanged (log.execution): one transition, or a report that stays IN_PROGRESS.
 // It carries what a read model's row needs, so that no row is read to write it.
 type ExecutionChanged struct {
@@ -5835,14 +5934,16 @@ type ExecutionChanged struct {
 	ClientToken  string `protobuf:"bytes,13,opt,name=client_token,json=clientToken,proto3" json:"client_token,omitempty"`
 	RetryAttempt uint32 `protobuf:"varint,14,opt,name=retry_attempt,json=retryAttempt,proto3" json:"retry_attempt,omitempty"`
 	// Another attempt follows: in this commit, or when the window opens. The thing stays open.
-	RetryDue      bool `protobuf:"varint,15,opt,name=retry_due,json=retryDue,proto3" json:"retry_due,omitempty"`
+	RetryDue bool `protobuf:"varint,15,opt,name=retry_due,json=retryDue,proto3" json:"retry_due,omitempty"`
+	// Before the change it was queued, and the device had not been told of it since its job's window was closed.
+	Hidden        bool `protobuf:"varint,16,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecutionChanged) Reset() {
 	*x = ExecutionChanged{}
-	mi := &file_drover_v1_event_proto_msgTypes[70]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5854,7 +5955,7 @@ func (x *ExecutionChanged) String() string {
 func (*ExecutionChanged) ProtoMessage() {}
 
 func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[70]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5867,7 +5968,7 @@ func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionChanged.ProtoReflect.Descriptor instead.
 func (*ExecutionChanged) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ExecutionChanged) GetJob() uint64 {
@@ -5975,6 +6076,13 @@ func (x *ExecutionChanged) GetRetryDue() bool {
 	return false
 }
 
+func (x *ExecutionChanged) GetHidden() bool {
+	if x != nil {
+		return x.Hidden
+	}
+	return false
+}
+
 // ReleaseRefused (log.execution): a released thing that gets no execution. The entry's reason says why.
 type ReleaseRefused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5986,7 +6094,7 @@ type ReleaseRefused struct {
 
 func (x *ReleaseRefused) Reset() {
 	*x = ReleaseRefused{}
-	mi := &file_drover_v1_event_proto_msgTypes[71]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5998,7 +6106,7 @@ func (x *ReleaseRefused) String() string {
 func (*ReleaseRefused) ProtoMessage() {}
 
 func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[71]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6011,7 +6119,7 @@ func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRefused.ProtoReflect.Descriptor instead.
 func (*ReleaseRefused) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReleaseRefused) GetJob() uint64 {
@@ -6042,7 +6150,7 @@ type StopLearned struct {
 
 func (x *StopLearned) Reset() {
 	*x = StopLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[72]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6054,7 +6162,7 @@ func (x *StopLearned) String() string {
 func (*StopLearned) ProtoMessage() {}
 
 func (x *StopLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[72]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6067,7 +6175,7 @@ func (x *StopLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopLearned.ProtoReflect.Descriptor instead.
 func (*StopLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *StopLearned) GetJob() uint64 {
@@ -6102,7 +6210,7 @@ type HomeSettled struct {
 
 func (x *HomeSettled) Reset() {
 	*x = HomeSettled{}
-	mi := &file_drover_v1_event_proto_msgTypes[73]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6114,7 +6222,7 @@ func (x *HomeSettled) String() string {
 func (*HomeSettled) ProtoMessage() {}
 
 func (x *HomeSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[73]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6127,7 +6235,7 @@ func (x *HomeSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeSettled.ProtoReflect.Descriptor instead.
 func (*HomeSettled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *HomeSettled) GetJob() uint64 {
@@ -6154,7 +6262,7 @@ type ThingForgotten struct {
 
 func (x *ThingForgotten) Reset() {
 	*x = ThingForgotten{}
-	mi := &file_drover_v1_event_proto_msgTypes[74]
+	mi := &file_drover_v1_event_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6166,7 +6274,7 @@ func (x *ThingForgotten) String() string {
 func (*ThingForgotten) ProtoMessage() {}
 
 func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[74]
+	mi := &file_drover_v1_event_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6179,7 +6287,7 @@ func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingForgotten.ProtoReflect.Descriptor instead.
 func (*ThingForgotten) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ThingForgotten) GetThing() *ThingRef {
@@ -6193,7 +6301,7 @@ var File_drover_v1_event_proto protoreflect.FileDescriptor
 
 const file_drover_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\xcf$\n" +
+	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\x9e%\n" +
 	"\x05Event\x125\n" +
 	"\n" +
 	"log_opened\x18\x01 \x01(\v2\x14.drover.v1.LogOpenedH\x00R\tlogOpened\x12(\n" +
@@ -6277,7 +6385,8 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x0ewindow_learned\x18m \x01(\v2\x18.drover.v1.WindowLearnedH\x00R\rwindowLearned\x12G\n" +
 	"\x10executions_shown\x18n \x01(\v2\x1a.drover.v1.ExecutionsShownH\x00R\x0fexecutionsShown\x12>\n" +
 	"\rretry_dropped\x18o \x01(\v2\x17.drover.v1.RetryDroppedH\x00R\fretryDropped\x12D\n" +
-	"\x0ferasure_learned\x18p \x01(\v2\x19.drover.v1.ErasureLearnedH\x00R\x0eerasureLearnedB\a\n" +
+	"\x0ferasure_learned\x18p \x01(\v2\x19.drover.v1.ErasureLearnedH\x00R\x0eerasureLearned\x12M\n" +
+	"\x12withdrawal_learned\x18q \x01(\v2\x1c.drover.v1.WithdrawalLearnedH\x00R\x11withdrawalLearnedB\a\n" +
 	"\x05event\"\x98\x01\n" +
 	"\tLogOpened\x12,\n" +
 	"\aservice\x18\x01 \x01(\x0e2\x12.drover.v1.ServiceR\aservice\x12\x12\n" +
@@ -6607,10 +6716,11 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x122\n" +
 	"\atimeout\x18\x02 \x01(\v2\x18.drover.v1.TimeoutConfigR\atimeout\x12,\n" +
 	"\x05retry\x18\x03 \x01(\v2\x16.drover.v1.RetryConfigR\x05retry\x12B\n" +
-	"\rpresigned_url\x18\x04 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\"5\n" +
+	"\rpresigned_url\x18\x04 \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\"Y\n" +
 	"\rWindowLearned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x12\n" +
-	"\x04open\x18\x02 \x01(\bR\x04open\"Q\n" +
+	"\x04open\x18\x02 \x01(\bR\x04open\x12\"\n" +
+	"\rchanges_at_ms\x18\x03 \x01(\x03R\vchangesAtMs\"Q\n" +
 	"\x0fExecutionsShown\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
 	"\x06things\x18\x02 \x03(\tR\x06things\x12\x14\n" +
@@ -6622,7 +6732,7 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\"\n" +
 	"\rstarted_at_ms\x18\x05 \x01(\x03R\vstartedAtMs\"\"\n" +
 	"\x0eErasureLearned\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\x04R\x03job\"\xa5\x02\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"\xbd\x02\n" +
 	"\x10ExecutionDeleted\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12)\n" +
@@ -6632,12 +6742,17 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\fqueued_at_ms\x18\x06 \x01(\x03R\n" +
 	"queuedAtMs\x12\x12\n" +
 	"\x04last\x18\a \x01(\bR\x04last\x12\x1b\n" +
-	"\tretry_due\x18\b \x01(\bR\bretryDue\"\x9e\x01\n" +
+	"\tretry_due\x18\b \x01(\bR\bretryDue\x12\x16\n" +
+	"\x06hidden\x18\t \x01(\bR\x06hidden\"R\n" +
+	"\x11WithdrawalLearned\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
+	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"\xb6\x01\n" +
 	"\x0fExecutionQueued\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12)\n" +
 	"\x10execution_number\x18\x03 \x01(\x04R\x0fexecutionNumber\x12#\n" +
-	"\rretry_attempt\x18\x04 \x01(\rR\fretryAttempt\"\xd5\x04\n" +
+	"\rretry_attempt\x18\x04 \x01(\rR\fretryAttempt\x12\x16\n" +
+	"\x06hidden\x18\x05 \x01(\bR\x06hidden\"\xed\x04\n" +
 	"\x10ExecutionChanged\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05thing\x18\x02 \x01(\tR\x05thing\x12)\n" +
@@ -6655,7 +6770,8 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x0eforce_canceled\x18\f \x01(\bR\rforceCanceled\x12!\n" +
 	"\fclient_token\x18\r \x01(\tR\vclientToken\x12#\n" +
 	"\rretry_attempt\x18\x0e \x01(\rR\fretryAttempt\x12\x1b\n" +
-	"\tretry_due\x18\x0f \x01(\bR\bretryDue\"M\n" +
+	"\tretry_due\x18\x0f \x01(\bR\bretryDue\x12\x16\n" +
+	"\x06hidden\x18\x10 \x01(\bR\x06hidden\"M\n" +
 	"\x0eReleaseRefused\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"`\n" +
@@ -6681,7 +6797,7 @@ func file_drover_v1_event_proto_rawDescGZIP() []byte {
 	return file_drover_v1_event_proto_rawDescData
 }
 
-var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
 var file_drover_v1_event_proto_goTypes = []any{
 	(*Event)(nil),               // 0: drover.v1.Event
 	(*LogOpened)(nil),           // 1: drover.v1.LogOpened
@@ -6752,33 +6868,34 @@ var file_drover_v1_event_proto_goTypes = []any{
 	(*RetryDropped)(nil),        // 66: drover.v1.RetryDropped
 	(*ErasureLearned)(nil),      // 67: drover.v1.ErasureLearned
 	(*ExecutionDeleted)(nil),    // 68: drover.v1.ExecutionDeleted
-	(*ExecutionQueued)(nil),     // 69: drover.v1.ExecutionQueued
-	(*ExecutionChanged)(nil),    // 70: drover.v1.ExecutionChanged
-	(*ReleaseRefused)(nil),      // 71: drover.v1.ReleaseRefused
-	(*StopLearned)(nil),         // 72: drover.v1.StopLearned
-	(*HomeSettled)(nil),         // 73: drover.v1.HomeSettled
-	(*ThingForgotten)(nil),      // 74: drover.v1.ThingForgotten
-	(Service)(0),                // 75: drover.v1.Service
-	(*Target)(nil),              // 76: drover.v1.Target
-	(TargetSelection)(0),        // 77: drover.v1.TargetSelection
-	(*RolloutConfig)(nil),       // 78: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),       // 79: drover.v1.TimeoutConfig
-	(*AbortConfig)(nil),         // 80: drover.v1.AbortConfig
-	(*RetryConfig)(nil),         // 81: drover.v1.RetryConfig
-	(*SchedulingConfig)(nil),    // 82: drover.v1.SchedulingConfig
-	(*PresignedUrlConfig)(nil),  // 83: drover.v1.PresignedUrlConfig
-	(*Tag)(nil),                 // 84: drover.v1.Tag
-	(*Parameter)(nil),           // 85: drover.v1.Parameter
-	(EndBehavior)(0),            // 86: drover.v1.EndBehavior
-	(*MaintenanceWindow)(nil),   // 87: drover.v1.MaintenanceWindow
-	(*EventConfiguration)(nil),  // 88: drover.v1.EventConfiguration
-	(*ThingRef)(nil),            // 89: drover.v1.ThingRef
-	(*Attribute)(nil),           // 90: drover.v1.Attribute
-	(FailureType)(0),            // 91: drover.v1.FailureType
-	(*Position)(nil),            // 92: drover.v1.Position
-	(JobPhase)(0),               // 93: drover.v1.JobPhase
-	(ExecutionStatus)(0),        // 94: drover.v1.ExecutionStatus
-	(*Detail)(nil),              // 95: drover.v1.Detail
+	(*WithdrawalLearned)(nil),   // 69: drover.v1.WithdrawalLearned
+	(*ExecutionQueued)(nil),     // 70: drover.v1.ExecutionQueued
+	(*ExecutionChanged)(nil),    // 71: drover.v1.ExecutionChanged
+	(*ReleaseRefused)(nil),      // 72: drover.v1.ReleaseRefused
+	(*StopLearned)(nil),         // 73: drover.v1.StopLearned
+	(*HomeSettled)(nil),         // 74: drover.v1.HomeSettled
+	(*ThingForgotten)(nil),      // 75: drover.v1.ThingForgotten
+	(Service)(0),                // 76: drover.v1.Service
+	(*Target)(nil),              // 77: drover.v1.Target
+	(TargetSelection)(0),        // 78: drover.v1.TargetSelection
+	(*RolloutConfig)(nil),       // 79: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),       // 80: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),         // 81: drover.v1.AbortConfig
+	(*RetryConfig)(nil),         // 82: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),    // 83: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),  // 84: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                 // 85: drover.v1.Tag
+	(*Parameter)(nil),           // 86: drover.v1.Parameter
+	(EndBehavior)(0),            // 87: drover.v1.EndBehavior
+	(*MaintenanceWindow)(nil),   // 88: drover.v1.MaintenanceWindow
+	(*EventConfiguration)(nil),  // 89: drover.v1.EventConfiguration
+	(*ThingRef)(nil),            // 90: drover.v1.ThingRef
+	(*Attribute)(nil),           // 91: drover.v1.Attribute
+	(FailureType)(0),            // 92: drover.v1.FailureType
+	(*Position)(nil),            // 93: drover.v1.Position
+	(JobPhase)(0),               // 94: drover.v1.JobPhase
+	(ExecutionStatus)(0),        // 95: drover.v1.ExecutionStatus
+	(*Detail)(nil),              // 96: drover.v1.Detail
 }
 var file_drover_v1_event_proto_depIdxs = []int32{
 	1,   // 0: drover.v1.Event.log_opened:type_name -> drover.v1.LogOpened
@@ -6838,116 +6955,118 @@ var file_drover_v1_event_proto_depIdxs = []int32{
 	48,  // 54: drover.v1.Event.things_withdrawn:type_name -> drover.v1.ThingsWithdrawn
 	49,  // 55: drover.v1.Event.job_erased:type_name -> drover.v1.JobErased
 	62,  // 56: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
-	69,  // 57: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
-	70,  // 58: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
-	71,  // 59: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
-	72,  // 60: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
-	73,  // 61: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
-	74,  // 62: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
+	70,  // 57: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
+	71,  // 58: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
+	72,  // 59: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
+	73,  // 60: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
+	74,  // 61: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
+	75,  // 62: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
 	68,  // 63: drover.v1.Event.execution_deleted:type_name -> drover.v1.ExecutionDeleted
 	63,  // 64: drover.v1.Event.job_change_learned:type_name -> drover.v1.JobChangeLearned
 	64,  // 65: drover.v1.Event.window_learned:type_name -> drover.v1.WindowLearned
 	65,  // 66: drover.v1.Event.executions_shown:type_name -> drover.v1.ExecutionsShown
 	66,  // 67: drover.v1.Event.retry_dropped:type_name -> drover.v1.RetryDropped
 	67,  // 68: drover.v1.Event.erasure_learned:type_name -> drover.v1.ErasureLearned
-	75,  // 69: drover.v1.LogOpened.service:type_name -> drover.v1.Service
-	76,  // 70: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
-	77,  // 71: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
-	78,  // 72: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
-	79,  // 73: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
-	80,  // 74: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
-	81,  // 75: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
-	82,  // 76: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
-	83,  // 77: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	84,  // 78: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
-	85,  // 79: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
-	76,  // 80: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
-	77,  // 81: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
-	86,  // 82: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
-	83,  // 83: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	78,  // 84: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
-	80,  // 85: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
-	79,  // 86: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
-	81,  // 87: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
-	76,  // 88: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
-	83,  // 89: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	78,  // 90: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
-	80,  // 91: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
-	79,  // 92: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
-	81,  // 93: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
-	87,  // 94: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
-	14,  // 95: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
-	84,  // 96: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
-	19,  // 97: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
-	84,  // 98: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
-	19,  // 99: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
-	88,  // 100: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
-	89,  // 101: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
-	90,  // 102: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
-	89,  // 103: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
-	90,  // 104: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
-	89,  // 105: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
-	90,  // 106: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
-	84,  // 107: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
-	90,  // 108: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
-	84,  // 109: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
-	19,  // 110: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
-	84,  // 111: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
-	19,  // 112: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
-	89,  // 113: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
-	89,  // 114: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
-	76,  // 115: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
-	77,  // 116: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
-	89,  // 117: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
-	89,  // 118: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
-	78,  // 119: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
-	79,  // 120: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
-	77,  // 121: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
-	80,  // 122: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
-	81,  // 123: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
-	83,  // 124: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	78,  // 125: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
-	80,  // 126: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
-	79,  // 127: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
-	81,  // 128: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
-	83,  // 129: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	91,  // 130: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
-	92,  // 131: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
-	89,  // 132: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
-	89,  // 133: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
-	89,  // 134: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
-	89,  // 135: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
-	54,  // 136: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
-	55,  // 137: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
-	56,  // 138: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
-	93,  // 139: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
-	94,  // 140: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
-	93,  // 141: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
-	93,  // 142: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
-	89,  // 143: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
-	79,  // 144: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	81,  // 145: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
-	83,  // 146: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	79,  // 147: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	81,  // 148: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
-	83,  // 149: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	89,  // 150: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
-	94,  // 151: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
-	89,  // 152: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
-	94,  // 153: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
-	89,  // 154: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
-	94,  // 155: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
-	94,  // 156: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
-	95,  // 157: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
-	89,  // 158: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
-	93,  // 159: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
-	93,  // 160: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
-	89,  // 161: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
-	162, // [162:162] is the sub-list for method output_type
-	162, // [162:162] is the sub-list for method input_type
-	162, // [162:162] is the sub-list for extension type_name
-	162, // [162:162] is the sub-list for extension extendee
-	0,   // [0:162] is the sub-list for field type_name
+	69,  // 69: drover.v1.Event.withdrawal_learned:type_name -> drover.v1.WithdrawalLearned
+	76,  // 70: drover.v1.LogOpened.service:type_name -> drover.v1.Service
+	77,  // 71: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
+	78,  // 72: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
+	79,  // 73: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
+	80,  // 74: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
+	81,  // 75: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
+	82,  // 76: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
+	83,  // 77: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
+	84,  // 78: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	85,  // 79: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
+	86,  // 80: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
+	77,  // 81: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
+	78,  // 82: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
+	87,  // 83: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
+	84,  // 84: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	79,  // 85: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
+	81,  // 86: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
+	80,  // 87: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
+	82,  // 88: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
+	77,  // 89: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
+	84,  // 90: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	79,  // 91: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
+	81,  // 92: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
+	80,  // 93: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
+	82,  // 94: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
+	88,  // 95: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
+	14,  // 96: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
+	85,  // 97: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
+	19,  // 98: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
+	85,  // 99: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
+	19,  // 100: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
+	89,  // 101: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
+	90,  // 102: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
+	91,  // 103: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
+	90,  // 104: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
+	91,  // 105: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
+	90,  // 106: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
+	91,  // 107: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
+	85,  // 108: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
+	91,  // 109: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
+	85,  // 110: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
+	19,  // 111: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
+	85,  // 112: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
+	19,  // 113: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
+	90,  // 114: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
+	90,  // 115: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
+	77,  // 116: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
+	78,  // 117: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
+	90,  // 118: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
+	90,  // 119: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
+	79,  // 120: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
+	80,  // 121: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
+	78,  // 122: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
+	81,  // 123: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
+	82,  // 124: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
+	84,  // 125: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	79,  // 126: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
+	81,  // 127: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
+	80,  // 128: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
+	82,  // 129: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
+	84,  // 130: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	92,  // 131: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
+	93,  // 132: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
+	90,  // 133: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
+	90,  // 134: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
+	90,  // 135: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
+	90,  // 136: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
+	54,  // 137: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
+	55,  // 138: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
+	56,  // 139: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
+	94,  // 140: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
+	95,  // 141: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
+	94,  // 142: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
+	94,  // 143: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
+	90,  // 144: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
+	80,  // 145: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	82,  // 146: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
+	84,  // 147: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	80,  // 148: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	82,  // 149: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
+	84,  // 150: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	90,  // 151: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
+	95,  // 152: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
+	90,  // 153: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
+	95,  // 154: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
+	90,  // 155: drover.v1.WithdrawalLearned.things:type_name -> drover.v1.ThingRef
+	90,  // 156: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
+	95,  // 157: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
+	95,  // 158: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
+	96,  // 159: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
+	90,  // 160: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
+	94,  // 161: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
+	94,  // 162: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
+	90,  // 163: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
+	164, // [164:164] is the sub-list for method output_type
+	164, // [164:164] is the sub-list for method input_type
+	164, // [164:164] is the sub-list for extension type_name
+	164, // [164:164] is the sub-list for extension extendee
+	0,   // [0:164] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_event_proto_init() }
@@ -7026,6 +7145,7 @@ func file_drover_v1_event_proto_init() {
 		(*Event_ExecutionsShown)(nil),
 		(*Event_RetryDropped)(nil),
 		(*Event_ErasureLearned)(nil),
+		(*Event_WithdrawalLearned)(nil),
 	}
 	file_drover_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
 	file_drover_v1_event_proto_msgTypes[19].OneofWrappers = []any{
@@ -7040,7 +7160,7 @@ func file_drover_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_event_proto_rawDesc), len(file_drover_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   75,
+			NumMessages:   76,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
