@@ -227,6 +227,8 @@ func (r *roster) handOver(now time.Time, log id.Log) bool {
 		return false
 	case now.Sub(r.took[log]) < handOverKeep, now.Sub(r.handed) < handOverEvery:
 		return false
+	case now.Sub(r.last) > outage: // the registers are away, and whoever should take the lease reaches them no better
+		return false
 	}
 	r.handed = now
 	return true

@@ -280,6 +280,21 @@ func TestNoHandOver(t *testing.T) {
 	}
 }
 
+// While the registers are away nothing is handed over: the lease could not change hands.
+func TestNoHandOverWithoutTheRegisters(t *testing.T) {
+	log := id.RolloutLog
+	rt := newRosterTest(t)
+	rt.r.took[log], rt.r.handed = zero.Add(-time.Hour), zero.Add(-time.Hour)
+	rt.look(0)
+	rt.hand(log, byRank(t, log, 1)[0], handOverLine{"#1", StateStandby, 0, 9_500, -1})
+	for range 10 {
+		rt.now = rt.now.Add(outage + time.Millisecond)
+		if rt.r.handOver(rt.now, log) {
+			t.Fatal("a log is handed over that nobody can take")
+		}
+	}
+}
+
 func TestPresence(t *testing.T) {
 	mine, _ := json.Marshal(memberValue{Start: "me#1"})
 	old, _ := json.Marshal(memberValue{Start: "me#0", Description: Description{Version: "other"}})

@@ -25,6 +25,16 @@ type doorConns struct {
 	requests, notify *nats.Conn
 }
 
+// connected says whether all are.
+func (c *doorConns) connected() bool {
+	for _, nc := range []*nats.Conn{c.serve, c.intake, c.requests, c.notify} {
+		if nc != nil && !nc.IsConnected() {
+			return false
+		}
+	}
+	return true
+}
+
 func (n *Node) openDoorConns(ctx context.Context, p *partition) (*doorConns, error) {
 	c, name := &doorConns{}, p.name
 	alert := &alertDialer{Dialer: net.Dialer{Timeout: nats.DefaultTimeout}, owns: func() bool { return p.leaseLeft() > 0 }}

@@ -24,8 +24,10 @@ import (
 )
 
 const (
-	// lookEvery is between two looks whether a home should be handed over.
-	lookEvery = 500 * time.Millisecond
+	// lookEvery is between two looks whether a home should be handed over; handOverWell is for how long the owner must have
+	// been well by then (well). Brokers that have lost a node have elected within 9 s.
+	lookEvery    = 500 * time.Millisecond
+	handOverWell = 10 * time.Second
 	// A partition whose host ended stands by again after againMin, doubling to againMax while it keeps ending within
 	// steady of its start.
 	againMin = 20 * time.Millisecond
@@ -206,6 +208,7 @@ func (p *partition) round(ctx context.Context) error {
 func (p *partition) untilOver(ctx context.Context, ended <-chan error) (over bool, err error) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	ill := time.Now().Add(-handOverWell) // when the owner was not well
 	for {
 		select {
 		case err := <-ended:
@@ -213,12 +216,24 @@ func (p *partition) untilOver(ctx context.Context, ended <-chan error) (over boo
 		case <-ctx.Done():
 			return false, nil
 		case <-look.C:
-			if p.n.members.HandOver(p.name) {
+			if !p.well() {
+				ill = time.Now()
+			}
+			if time.Since(ill) >= handOverWell && p.n.members.HandOver(p.name) {
 				p.n.cfg.Logger.Info("handing the log over", "log", p.name.String(), "to", p.n.members.Preferred(p.name))
 				return false, nil
 			}
 		}
 	}
+}
+
+// well says whether a hand-over would be a matter of moments: the owner waits for nothing, may speak, and is connected. If
+// not, its brokers are away or electing, and whoever is handed the log waits for them too, while nobody answers.
+func (p *partition) well() bool {
+	p.mu.Lock()
+	h := p.host
+	p.mu.Unlock()
+	return h.Stats().WaitsFor == "" && h.MaySpeak() && p.conns.connected()
 }
 
 // drain lets those finish who are in.
