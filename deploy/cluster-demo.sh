@@ -6,7 +6,8 @@
 # rollout kills -9 a process that owns homes, then the one that owns log.rollout, then the hub's node that leads a home's
 # log; each is started again after a few seconds, as an orchestrator would. Then a process of its own recounts the logs:
 # the same closing numbers, and for each kill for how long each log that it hit stood still. Exits 1 if a number is off, if
-# a log stood still for longer than the limits below, or if a report went unanswered outside of a takeover.
+# a log stood still for longer than the limits below, or if a request of a device went unanswered for no reason that
+# shows (drover audit job --help).
 source "$(dirname "$0")/lib.sh"
 begin cluster-demo "$1" "${2:-processes}"
 
@@ -23,6 +24,7 @@ pace=1500
 hit() {
   fault "kill -9 $1" "$2" "$3"
   kill9 "$1"
+  over
   sleep "$4"
   revive "$1"
   note "$1 is started again"

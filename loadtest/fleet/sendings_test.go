@@ -26,20 +26,22 @@ func TestEverySendingIsAnsweredOrListed(t *testing.T) {
 		{At: 10, What: agent.Sent, Thing: "e", Token: "once"},
 		sent(11, "once"), got(agent.Reported, "once"),
 		{What: agent.Started, Thing: "d", Job: "j"},
+		sent(5, "refused"), got(agent.Rejected, "refused"), sent(6, "refused"), sent(7, "refused"), got(agent.Reported, "refused"),
 	} {
 		s.add(f)
 	}
-	if waiting, unanswered := s.count(); s.sent != 11 || s.answered != 6 || waiting != 5 || len(unanswered) != 0 {
+	if waiting, unanswered := s.count(); s.sent != 14 || s.answered != 8 || waiting != 6 || len(unanswered) != 0 {
 		t.Errorf("%d sent, %d answered, %d waited for, %d not answered", s.sent, s.answered, waiting, len(unanswered))
 	}
 	s.add(agent.Fact{At: int64(stillWaiting) + 10, What: agent.Started, Thing: "d"})
 	s.add(sent(int64(stillWaiting)+10, "patient"))
 	s.open[[2]string{"d", "patient"}].sent = []time.Duration{9, stillWaiting + 10}
 	waiting, unanswered := s.count()
-	if waiting != 1 || len(unanswered) != 6 {
+	if waiting != 1 || len(unanswered) != 7 {
 		t.Errorf("%d waited for, %d not answered", waiting, len(unanswered))
 	}
 	want := []Sending{{At: 4, Thing: "d", Op: agent.Update, Token: "repeated"}, {At: 5, Thing: "d", Op: agent.Update, Token: "repeated"},
+		{At: 6, Thing: "d", Op: agent.Update, Token: "refused"},
 		{At: 7, Thing: "d", Op: agent.Update, Token: "lost", Lost: true}, {At: 8, Thing: "d", Op: agent.Update, Token: "lost", Lost: true},
 		{At: 9, Thing: "d", Op: agent.Update, Token: "patient"},
 		{At: 10, Thing: "e", Token: "once", Lost: true}}

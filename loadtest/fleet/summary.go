@@ -46,6 +46,8 @@ type Summary struct {
 	Sent, Answered, Waiting int
 	// Unanswered are the others, by time.
 	Unanswered []Sending
+	// Prompt are those of the answered whose answer came within a second, in the order of the answers.
+	Prompt []Prompt
 	// First and Last are the times of the first sending and the last answer, since the Unix epoch.
 	First, Last time.Duration
 	// P50, P99 and Max are of the time from the first sending of a report to its acceptance.
@@ -61,7 +63,7 @@ func Summarize(r io.Reader) (Summary, error) {
 		sendings.add(f)
 		return nil
 	})
-	s.Sent, s.Answered = sendings.sent, sendings.answered
+	s.Sent, s.Answered, s.Prompt = sendings.sent, sendings.answered, sendings.prompt
 	s.Waiting, s.Unanswered = sendings.count()
 	s.P50, s.P99, s.Max = percentiles(latency)
 	return s, err

@@ -145,42 +145,6 @@ func TestWhatDevicesHeardIsAStandstillOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAReportMayGoUnansweredInATakeoverOfItsHomeOnly(t *testing.T) {
-	begin, end := start+second, start+60*second
-	h := working(t, begin, end, map[id.Log][2]int64{
-		home1: {start + 20*second, start + 21700},
-		home0: {start + 50*second, start + 53*second},
-	})
-	faults := []audit.Fault{
-		{AtMs: start + 5*second, For: 4 * time.Second, Logs: []id.Log{home0}},
-		{AtMs: start + 30*second, Logs: []id.Log{home0}},
-	}
-	standstills := h.Standstills(faults, nil)
-	for _, c := range []struct {
-		thing  string
-		at     int64
-		within bool
-	}{
-		{thingOf(1), 20500, true},
-		{thingOf(1), 19500, true}, // under way when it began
-		{thingOf(1), 21700, true},
-		{thingOf(1), 21900, false},
-		{thingOf(1), 18500, false},
-		{thingOf(0), 20500, false},
-		{thingOf(0), 3500, false},
-		{thingOf(0), 4500, true},
-		{thingOf(0), 9 * second, true},
-		{thingOf(0), 9100, false},
-		{thingOf(1), 6 * second, false},
-		{thingOf(0), 52500, true},
-		{thingOf(0), 31 * second, false},
-	} {
-		if got := h.Excused(audit.Unanswered{Thing: c.thing, AtMs: start + c.at}, faults, standstills); got != c.within {
-			t.Errorf("%s at %d: %v", c.thing, c.at, got)
-		}
-	}
-}
-
 // While a history is read, its system goes on: what the other logs vouch for is read as well.
 func TestAHistoryHoldsWhatItsCommitsRestOn(t *testing.T) {
 	l := runOneJob(t)

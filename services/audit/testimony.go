@@ -24,9 +24,12 @@ type Accepted struct {
 	Start bool
 }
 
-// Unanswered is a report that no answer came to; the device may have sent it again, and that may have been answered.
-type Unanswered struct {
+// Sent is one sending of a device's request to its home: it asks for its next job, or reports.
+type Sent struct {
 	Thing string
-	// AtMs is when it was sent.
+	// AtMs is when it was sent, by the device's clock.
 	AtMs int64
+	// Writes says that it is one that its home writes down: of what was answered, that it was; of what was not, that it
+	// is a report, and no question for the next job.
+	Writes bool
 }

@@ -39,8 +39,8 @@ was, and, if you know it, for how long it was being done, which logs it hit, and
   1732312322345 restart leaf-1 for=4s
 For each it prints the longest time between two steps forward around it, beside what was usual in the 10 s before: a
 home's steps are devices' reports, rollout's are releases; the table has the longest of each. It is off if it is longer
-than max by more than the longest usual time. With --journal, a report may have gone unanswered only in such a time,
-while a fault was being done, or in a takeover of its home.
+than max by more than the longest usual time. With --journal, a report or a question may have gone unanswered only while
+its home had another owner, while a fault was being done to it, or behind one in a pause that is longer than any before.
 
 Exit status 1 if anything is off.`,
 		Example:           `  drover audit job fw-1 --data /var/lib/drover --expect SUCCEEDED=950 --expect FAILED=50 --expect transitions=3000`,
@@ -152,8 +152,9 @@ func (a *app) auditJob(ctx context.Context, from *logSource, job string, expecte
 	v.Faults = viewFaults(faults, standstills)
 	if journal != "" {
 		found = append(found, invariants.CheckWitnesses(h, devices)...)
+		excuses := h.Excuses(promptly(summary), faults)
 		v.Journal = viewJournal(summary, func(s fleet.Sending) bool {
-			return h.Excused(audit.Unanswered{Thing: s.Thing, AtMs: s.At.Milliseconds()}, faults, standstills)
+			return excuses.Excused(audit.Sent{Thing: s.Thing, AtMs: s.At.Milliseconds(), Writes: s.Op == agent.Update})
 		})
 	}
 	for _, f := range found {
@@ -357,6 +358,15 @@ func (a *app) printSendings(when string, list []sendingView) {
 	for _, s := range list[:min(len(list), most)] {
 		fmt.Fprintf(a.out, "UNANSWERED  %s of %s, sent %s, %s\n", s.Op, s.Thing, s.At, when)
 	}
+}
+
+// promptly are the sendings that were answered where nothing was in the way.
+func promptly(s fleet.Summary) []audit.Sent {
+	sent := make([]audit.Sent, len(s.Prompt))
+	for i, p := range s.Prompt {
+		sent[i] = audit.Sent{Thing: p.Thing, AtMs: p.At.Milliseconds(), Writes: p.Wrote}
+	}
+	return sent
 }
 
 // testimonies are what the devices say of one job.
