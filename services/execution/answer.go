@@ -8,8 +8,12 @@ import (
 	"github.com/droverhq/drover/services/core"
 )
 
-// listMax is how many pending executions a list shows (specification §3.7); the others follow when these have ended.
-const listMax = 10
+// How many pending executions a list shows, and how many if one of them is of a job with a schedule (specification §3.7);
+// the others follow when these have ended.
+const (
+	listMax          = 10
+	listMaxScheduled = 15
+)
 
 // getPending lists what is pending for a thing. A thing that this home has never had an execution for has none.
 func getPending(v core.View, q *v1.GetPending) (proto.Message, error) {
@@ -17,15 +21,20 @@ func getPending(v core.View, q *v1.GetPending) (proto.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := readSettled(v, name)
 	reply := &v1.GetPendingReply{AtMs: v.Now}
-	reply.InProgress, reply.Queued = list(name, t.pending)
+	reply.InProgress, reply.Queued = list(name, readOffered(v, name))
 	return reply, nil
 }
 
 // list is the first pending executions, without details and documents.
 func list(thing string, pending []attempt) (inProgress, queued []*v1.Execution) {
-	for i := range pending[:min(len(pending), listMax)] {
+	show := listMax
+	for i := range pending {
+		if pending[i].scheduled {
+			show = listMaxScheduled
+		}
+	}
+	for i := range pending[:min(len(pending), show)] {
 		if a := &pending[i]; a.inProgress() {
 			inProgress = append(inProgress, a.execution(thing))
 		} else {
@@ -35,25 +44,23 @@ func list(thing string, pending []attempt) (inProgress, queued []*v1.Execution) 
 	return inProgress, queued
 }
 
-// readSettled is the thing as settle would leave it: without what stops under way and a deletion are going to end.
-func readSettled(r kv.Reader, name string) thing {
+// readOffered is what a thing's device may have, the head first: without what stops under way, a deletion or a withdrawal
+// are going to end, and without what closed windows hide.
+func readOffered(r kv.Reader, name string) []attempt {
 	t := readThing(r, name)
-	t.pending = readStops(r).spare(&t)
-	return t
-}
-
-// spare is what stops under way and a deletion leave of what is pending, in place.
-func (s stops) spare(t *thing) []attempt {
-	if len(s) == 0 && t.forgotten == 0 {
-		return t.pending
-	}
-	kept := t.pending[:0]
+	under := readStops(r)
+	offered := t.pending[:0]
 	for i := range t.pending {
-		if a := &t.pending[i]; !s.end(t, a) {
-			kept = append(kept, *a)
+		if a := &t.pending[i]; !a.ended() && !under.end(&t, a) && !veiled(r, a) {
+			offered = append(offered, *a)
 		}
 	}
-	return kept
+	return offered
+}
+
+// head is the first attempt of a settled thing that its device may have, or nil.
+func (t *thing) head(r kv.Reader) *attempt {
+	return t.first(func(a *attempt) bool { return !a.ended() && !veiled(r, a) })
 }
 
 // describe tells one execution; it starts nothing (specification §3.3).
@@ -65,11 +72,11 @@ func describe(v core.View, q *v1.DescribeExecution) (proto.Message, error) {
 	reply := &v1.DescribeExecutionReply{AtMs: v.Now}
 	var a attempt
 	if q.GetJobId() == "$next" {
-		t := readSettled(v, name)
-		if len(t.pending) == 0 {
+		offered := readOffered(v, name)
+		if len(offered) == 0 {
 			return reply, nil
 		}
-		a = t.pending[0]
+		a = offered[0]
 	} else if a, err = describeJob(v, name, q); err != nil {
 		return nil, err
 	}
@@ -81,6 +88,8 @@ func describe(v core.View, q *v1.DescribeExecution) (proto.Message, error) {
 	return reply, nil
 }
 
+// describeJob finds the execution that a question names. Who may know of ended ones, the control plane, may know of those
+// too that a closed window hides from the device.
 func describeJob(v core.View, name string, q *v1.DescribeExecution) (attempt, error) {
 	jobID, err := checkJobID(q.GetJobId())
 	if err != nil {
@@ -91,11 +100,26 @@ func describeJob(v core.View, name string, q *v1.DescribeExecution) (attempt, er
 	if err != nil {
 		return attempt{}, err
 	}
-	if !a.ended() && readStops(v).reach(&a) {
-		a = a.canceled(v.Now)
+	under := readStops(v)
+	if under.phase(a.job) == phaseDeleted || !q.GetIncludeEnded() && veiled(v, &a) {
+		return attempt{}, noExecution(name, jobID)
+	}
+	if !a.ended() {
+		a = a.settled(under, v.Now)
 	}
 	if a.ended() && !q.GetIncludeEnded() {
 		return attempt{}, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_TERMINAL_STATE, "jobId", "the execution has ended: it is %s", statusName(a.status))
 	}
 	return a, nil
+}
+
+// settled is a pending attempt as settle would leave it.
+func (a attempt) settled(under stops, now int64) attempt {
+	switch {
+	case a.withdrawn && a.queued():
+		return a.end(statusRemoved, now)
+	case under.reach(&a):
+		return a.canceled(now)
+	}
+	return a
 }

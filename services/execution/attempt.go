@@ -22,8 +22,8 @@ const minute = 60_000 // ms
 // ended says whether an execution in this status changes no more (specification §4.2).
 func ended(s v1.ExecutionStatus) bool { return s >= statusSucceeded && s <= statusRemoved }
 
-// attempt is one execution of a job on a thing, as a row holds it: pending in the thing's row, ended in one of its own.
-// jobID, details and token are parts of that row.
+// attempt is one execution of a job on a thing, as a row holds it: pending, or with a retry due, in the thing's row, else in
+// one of its own. jobID, details and token are parts of that row.
 type attempt struct {
 	job     uint64
 	jobID   []byte
@@ -31,20 +31,73 @@ type attempt struct {
 	number  uint64 // AWS's executionNumber
 	status  v1.ExecutionStatus
 	version uint64
-	retry   uint32
+	// retry is how many attempts went before since the release, failed how many of them FAILED; the others timed out.
+	retry, failed uint32
 	// In ms since the epoch; 0 is none. startedAt is 0 if it never was IN_PROGRESS.
 	queuedAt, startedAt, updatedAt   int64
 	inProgressDeadline, stepDeadline int64
-	forced                           bool
-	details                          []byte // encoded
-	token                            []byte // of the report that ended it
+	flags
+	details []byte // encoded
+	token   []byte // of the report that ended it
 }
 
+// flags stand in a row as one number.
+type flags struct {
+	forced bool
+	// scheduled: its job has a schedule; windowed: with maintenance windows.
+	scheduled, windowed bool
+	// hidden: it is queued, and the device has not been told of it since its job's window closed.
+	hidden bool
+	// withdrawn: its thing is in no target of the job any more.
+	withdrawn bool
+	// due: it has ended, and a retry follows when the window opens. retried: one followed.
+	due, retried bool
+}
+
+func (f *flags) each() [7]*bool {
+	return [...]*bool{&f.forced, &f.scheduled, &f.windowed, &f.hidden, &f.withdrawn, &f.due, &f.retried}
+}
+
+func (f *flags) bits() (n uint64) {
+	for i, flag := range f.each() {
+		if *flag {
+			n |= 1 << i
+		}
+	}
+	return n
+}
+
+func (f *flags) read(n uint64) {
+	if n == 0 {
+		return
+	}
+	for i, flag := range f.each() {
+		*flag = n>>i&1 != 0
+	}
+}
+
+func (a *attempt) queued() bool     { return a.status == statusQueued }
 func (a *attempt) inProgress() bool { return a.status == statusInProgress }
 func (a *attempt) ended() bool      { return ended(a.status) }
 
 func (a *attempt) rank() rank {
-	return rank{inProgress: a.inProgress(), queuedAt: a.queuedAt, job: a.job, number: a.number}
+	return rank{status: a.status, hidden: a.hidden, queuedAt: a.queuedAt, job: a.job, number: a.number}
+}
+
+// class is where the index of its job has it: queued and shown, queued and hidden, in progress (running), with a retry due;
+// 0 is nowhere.
+func (a *attempt) class() byte {
+	switch {
+	case a.queued() && a.hidden:
+		return classHidden
+	case a.queued():
+		return classQueued
+	case a.inProgress():
+		return classRunning
+	case a.due:
+		return classDue
+	}
+	return 0
 }
 
 // deadline is the earlier of the two; 0 is none (specification §4.9).
@@ -90,13 +143,14 @@ func (a *attempt) setStep(minutes int32, now int64) {
 
 // appendTo adds the attempt to a row; readAttempt is its twin. Later times are written as distances from queuedAt.
 func (a *attempt) appendTo(r kv.Row) kv.Row {
-	r = r.Uint(a.job).Bytes(a.jobID).Uint(a.thing).Uint(a.number).Uint(uint64(a.status)).Uint(a.version).Uint(uint64(a.retry))
+	r = r.Uint(a.job).Bytes(a.jobID).Uint(a.thing).Uint(a.number).Uint(uint64(a.status)).Uint(a.version)
+	r = r.Uint(uint64(a.retry)).Uint(uint64(a.failed))
 	r = r.Int(a.queuedAt)
 	r = a.appendTime(r, a.startedAt)
 	r = a.appendTime(r, a.updatedAt)
 	r = a.appendTime(r, a.inProgressDeadline)
 	r = a.appendTime(r, a.stepDeadline)
-	return r.Bool(a.forced).Bytes(a.details).Bytes(a.token)
+	return r.Uint(a.bits()).Bytes(a.details).Bytes(a.token)
 }
 
 // size is about what appendTo adds.
@@ -105,11 +159,13 @@ func (a *attempt) size() int { return 64 + len(a.jobID) + len(a.details) + len(a
 func readAttempt(f *kv.Fields) attempt {
 	var a attempt
 	a.job, a.jobID, a.thing, a.number = f.Uint(), f.Bytes(), f.Uint(), f.Uint()
-	a.status, a.version, a.retry = v1.ExecutionStatus(f.Uint()), f.Uint(), uint32(f.Uint())
+	a.status, a.version = v1.ExecutionStatus(f.Uint()), f.Uint()
+	a.retry, a.failed = uint32(f.Uint()), uint32(f.Uint())
 	a.queuedAt = f.Int()
 	a.startedAt, a.updatedAt = a.readTime(f), a.readTime(f)
 	a.inProgressDeadline, a.stepDeadline = a.readTime(f), a.readTime(f)
-	a.forced, a.details, a.token = f.Bool(), f.Bytes(), f.Bytes()
+	a.flags.read(f.Uint())
+	a.details, a.token = f.Bytes(), f.Bytes()
 	return a
 }
 
@@ -179,7 +235,7 @@ type changeEvent struct {
 	change v1.ExecutionChanged
 }
 
-// emitChange makes the move of an attempt stand. After it, nothing that was read may be used.
+// emitChange makes the move of an attempt stand; to.hidden is as it was before. After it, nothing that was read may be used.
 func emitChange(s *core.Step, thing string, from v1.ExecutionStatus, to *attempt, details []*v1.Detail, token string, reason *v1.Reason) {
 	e := new(changeEvent)
 	c := &e.change
@@ -187,7 +243,7 @@ func emitChange(s *core.Step, thing string, from v1.ExecutionStatus, to *attempt
 	c.From, c.To, c.VersionNumber, c.StatusDetails = from, to.status, to.version, details
 	c.QueuedAtMs, c.StartedAtMs = to.queuedAt, to.startedAt
 	c.InProgressDeadlineMs, c.StepDeadlineMs = to.inProgressDeadline, to.stepDeadline
-	c.ForceCanceled, c.ClientToken = to.forced, token
+	c.ForceCanceled, c.ClientToken, c.RetryDue, c.Hidden = to.forced, token, to.due, to.hidden
 	e.member.ExecutionChanged, e.event.Event = c, &e.member
 	s.Emit(&e.event, reason)
 }

@@ -70,7 +70,7 @@ func TestADeletedThingIsEmptiedInSlices(t *testing.T) {
 			t.Errorf("job %d of a deleted thing: %v", job, err)
 		}
 	}
-	if left := readLeft(r.State); len(left) != 0 {
+	if left, ok := firstLeft(r.State); ok {
 		t.Errorf("left: %v", left)
 	}
 }

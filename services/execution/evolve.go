@@ -1,8 +1,6 @@
 package execution
 
 import (
-	"slices"
-
 	"github.com/droverhq/drover/projections/kv"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/core"
@@ -14,31 +12,36 @@ func evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 		changed(tx, at, e.ExecutionChanged)
 	case *v1.Event_ExecutionQueued:
 		queued(tx, at, e.ExecutionQueued)
-	case *v1.Event_JobLearned:
-		learned(tx, e.JobLearned)
-	case *v1.Event_StopLearned:
-		stopLearned(tx, e.StopLearned)
-	case *v1.Event_HomeSettled:
-		homeSettled(tx, e.HomeSettled)
+	case *v1.Event_RetryDropped:
+		retryDropped(tx, e.RetryDropped)
+	case *v1.Event_ExecutionDeleted:
+		deleted(tx, e.ExecutionDeleted)
+	case *v1.Event_ExecutionsShown:
+		shown(tx, e.ExecutionsShown)
+	case *v1.Event_WithdrawalLearned:
+		withdrawn(tx, e.WithdrawalLearned)
+	case *v1.Event_ReleaseRefused:
+		refused(tx, e.ReleaseRefused)
 	case *v1.Event_ThingForgotten:
 		forgotten(tx, e.ThingForgotten.GetThing())
-	case *v1.Event_ReleaseRefused:
-		// Nothing of it is asked again.
+	case *v1.Event_JobLearned:
+		learned(tx, e.JobLearned)
+	case *v1.Event_JobChangeLearned:
+		changeLearned(tx, e.JobChangeLearned)
+	case *v1.Event_WindowLearned:
+		windowLearned(tx, e.WindowLearned)
+	case *v1.Event_StopLearned:
+		stopLearned(tx, e.StopLearned.GetJob(), stopPhase(e.StopLearned.GetPhase(), e.StopLearned.GetForce()))
+	case *v1.Event_ErasureLearned:
+		erasureLearned(tx, e.ErasureLearned.GetJob())
+	case *v1.Event_HomeSettled:
+		homeSettled(tx, e.HomeSettled)
 	default:
 		panic(core.Unreadable(at, event))
 	}
 }
 
-func learned(tx kv.Tx, e *v1.JobLearned) {
-	j, _ := readJob(tx, e.GetJob())
-	j.id, j.timeoutMinutes = e.GetJobId(), uint64(e.GetTimeout().GetInProgressTimeoutMinutes())
-	writeJob(tx, e.GetJob(), j)
-	tx.Set(documentKey(e.GetJob()), e.GetDocument())
-	if n, ok := jobNumber(tx, j.id); !ok || n < e.GetJob() {
-		tx.Set(jobIDKey(j.id), kv.Row(nil).Uint(e.GetJob()))
-	}
-}
-
+// queued puts an attempt into the queue. What went before it on the thing is remembered beside.
 func queued(tx kv.Tx, at core.Place, e *v1.ExecutionQueued) {
 	name := e.GetThing().GetName()
 	j, _ := readJob(tx, e.GetJob())
@@ -46,6 +49,22 @@ func queued(tx kv.Tx, at core.Place, e *v1.ExecutionQueued) {
 	a := attempt{
 		job: e.GetJob(), jobID: []byte(j.id), thing: e.GetThing().GetNumber(), number: e.GetExecutionNumber(),
 		status: statusQueued, version: 1, retry: e.GetRetryAttempt(), queuedAt: at.AtMs, updatedAt: at.AtMs,
+		flags: flags{scheduled: j.scheduled, windowed: j.windowed, hidden: e.GetHidden()},
+	}
+	if i := t.of(a.job); i >= 0 {
+		before := t.pending[i]
+		a.failed = before.failed
+		if before.status == statusFailed {
+			a.failed++
+		}
+		tx.Delete(pendingKey(name, &before))
+		before.due, before.retried = false, true
+		writeEarlier(tx, name, &before)
+	} else if a.number > 1 {
+		if before, ok := readEnded(tx, name, a.job); ok {
+			writeEarlier(tx, name, &before)
+			tx.Delete(endedKey(name, a.job))
+		}
 	}
 	t.put(a)
 	writeThing(tx, name, &t)
@@ -63,7 +82,7 @@ func changed(tx kv.Tx, at core.Place, e *v1.ExecutionChanged) {
 	a.job, a.number, a.status, a.version = e.GetJob(), e.GetExecutionNumber(), e.GetTo(), e.GetVersionNumber()
 	a.queuedAt, a.startedAt, a.updatedAt = e.GetQueuedAtMs(), e.GetStartedAtMs(), at.AtMs
 	a.inProgressDeadline, a.stepDeadline = e.GetInProgressDeadlineMs(), e.GetStepDeadlineMs()
-	a.retry, a.forced = e.GetRetryAttempt(), e.GetForceCanceled()
+	a.retry, a.forced, a.due, a.hidden = e.GetRetryAttempt(), e.GetForceCanceled(), e.GetRetryDue(), false
 	a.details, a.token = encodeDetails(e.GetStatusDetails()), []byte(e.GetClientToken())
 
 	if before.deadline() != a.deadline() {
@@ -74,60 +93,142 @@ func changed(tx kv.Tx, at core.Place, e *v1.ExecutionChanged) {
 			tx.Set(deadlineKey(name, &a), []byte{})
 		}
 	}
-	if before.status != a.status {
-		if before.status != v1.ExecutionStatus_EXECUTION_STATUS_UNSPECIFIED {
-			tx.Delete(pendingKey(name, &before))
-		}
-		if !a.ended() {
-			tx.Set(pendingKey(name, &a), []byte{})
-		}
-	}
-	if a.ended() {
-		gone := t.gone(&a)
+	move(tx, name, &before, &a)
+	if a.ended() && !a.due {
 		t.drop(a.job)
-		if !gone {
-			tx.Set(endedKey(name, a.job), a.appendTo(make(kv.Row, 0, a.size())))
-		} else if t.first(t.gone) == nil {
-			writeLeft(tx, slices.DeleteFunc(readLeft(tx), func(left string) bool { return left == name }))
-		}
+		writeEnded(tx, name, &a)
+		tidy(tx, name, &t, &before)
 	} else {
-		a.token = nil
+		if !a.ended() {
+			a.token = nil
+		}
 		t.put(a)
 	}
 	writeThing(tx, name, &t)
 }
 
-func stopLearned(tx kv.Tx, e *v1.StopLearned) {
-	j, _ := readJob(tx, e.GetJob())
-	j.stop = stopPhase(e.GetForce())
-	writeJob(tx, e.GetJob(), j)
-	// A stop with force takes the place of one without that is still under way.
-	s := readStops(tx).without(e.GetJob())
-	writeStops(tx, append(s, stop{job: e.GetJob(), force: e.GetForce()}))
-}
-
-func homeSettled(tx kv.Tx, e *v1.HomeSettled) {
-	if e.GetPhase() != v1.JobPhase_JOB_PHASE_CLOSED {
-		writeStops(tx, readStops(tx).without(e.GetJob()))
+// move keeps the index of a job's attempts.
+func move(tx kv.Tx, name string, before, after *attempt) {
+	was, is := before.class(), after.class()
+	if was == is {
+		return
+	}
+	if was != 0 {
+		tx.Delete(pendingKey(name, before))
+	}
+	if is != 0 {
+		tx.Set(pendingKey(name, after), []byte{})
 	}
 }
 
-// forgotten drops what is remembered of a deleted thing, so that one created later under its name begins anew. What is
-// pending stays until it is ended; nothing is remembered of that either.
+// tidy takes a thing off the list of those of which something is to be ended, if that was the last of it.
+func tidy(tx kv.Tx, name string, t *thing, gone *attempt) {
+	if t.left(gone) && t.first(t.left) == nil {
+		tx.Delete(leftKey(name))
+	}
+}
+
+// retryDropped ends what was open for a retry only.
+func retryDropped(tx kv.Tx, e *v1.RetryDropped) {
+	name := e.GetThing().GetName()
+	t := readThing(tx, name)
+	i := t.of(e.GetJob())
+	if i < 0 {
+		return
+	}
+	before := t.pending[i]
+	after := before
+	after.due = false
+	move(tx, name, &before, &after)
+	t.drop(after.job)
+	writeEnded(tx, name, &after)
+	tidy(tx, name, &t, &before)
+	writeThing(tx, name, &t)
+}
+
+// deleted takes an attempt away. Its number is not used again while the job lives.
+func deleted(tx kv.Tx, e *v1.ExecutionDeleted) {
+	name, number := e.GetThing().GetName(), e.GetExecutionNumber()
+	j, _ := readJob(tx, e.GetJob())
+	t := readThing(tx, name)
+	if i := t.of(e.GetJob()); i >= 0 && t.pending[i].number == number {
+		a := t.pending[i]
+		if a.deadline() != 0 {
+			tx.Delete(deadlineKey(name, &a))
+		}
+		move(tx, name, &a, &attempt{})
+		t.drop(a.job)
+		tidy(tx, name, &t, &a)
+		writeThing(tx, name, &t)
+	} else if a, ok := readEnded(tx, name, e.GetJob()); ok && a.number == number {
+		tx.Delete(endedKey(name, a.job))
+	} else {
+		tx.Delete(earlierKey(name, e.GetJob()).Uint(number))
+		return
+	}
+	if j.stop == phaseDeleted {
+		return
+	}
+	tx.Set(deletedKey(name, e.GetJob()), kv.Row(nil).Uint(number).Uint(e.GetThing().GetNumber()))
+	if !j.deletions {
+		j.deletions = true
+		writeJob(tx, e.GetJob(), j)
+	}
+}
+
+// shown notes what devices have been told of a window.
+func shown(tx kv.Tx, e *v1.ExecutionsShown) {
+	if len(e.GetThings()) == 0 {
+		setWindow(tx, e.GetJob())
+		return
+	}
+	for _, name := range e.GetThings() {
+		t := readThing(tx, name)
+		i := t.of(e.GetJob())
+		if i < 0 || !t.pending[i].queued() {
+			continue
+		}
+		a := t.pending[i]
+		a.hidden = !e.GetShown()
+		move(tx, name, &t.pending[i], &a)
+		t.put(a)
+		writeThing(tx, name, &t)
+	}
+}
+
+func withdrawn(tx kv.Tx, e *v1.WithdrawalLearned) {
+	for _, ref := range e.GetThings() {
+		setWithdrawn(tx, e.GetJob(), ref, true)
+	}
+}
+
+// refused takes a withdrawal back: the thing is in a target again, and has the execution that it left with.
+func refused(tx kv.Tx, e *v1.ReleaseRefused) { setWithdrawn(tx, e.GetJob(), e.GetThing(), false) }
+
+func setWithdrawn(tx kv.Tx, job uint64, ref *v1.ThingRef, withdrawn bool) {
+	t := readThing(tx, ref.GetName())
+	i := t.of(job)
+	if i < 0 || t.pending[i].thing != ref.GetNumber() || t.pending[i].withdrawn == withdrawn {
+		return
+	}
+	before := t.pending[i]
+	a := &t.pending[i]
+	a.withdrawn = withdrawn
+	if t.left(a) {
+		tx.Set(leftKey(ref.GetName()), []byte{})
+	} else {
+		tidy(tx, ref.GetName(), &t, &before)
+	}
+	writeThing(tx, ref.GetName(), &t)
+}
+
+// forgotten makes all that is remembered of a deleted thing another thing's: one that is created later under its name begins
+// anew. What is pending stays until it is ended.
 func forgotten(tx kv.Tx, ref *v1.ThingRef) {
 	t := readThing(tx, ref.GetName())
 	t.forgotten = max(t.forgotten, ref.GetNumber())
-	if left := readLeft(tx); t.first(t.gone) != nil && !slices.Contains(left, ref.GetName()) {
-		writeLeft(tx, append(left, ref.GetName()))
+	if t.first(t.gone) != nil {
+		tx.Set(leftKey(ref.GetName()), []byte{})
 	}
 	writeThing(tx, ref.GetName(), &t)
-
-	prefix := kv.NewKey(tableEnded).String(ref.GetName())
-	var ended []kv.Key
-	for k := range tx.Scan(prefix, kv.PrefixEnd(prefix)) {
-		ended = append(ended, append(kv.Key(nil), k...))
-	}
-	for _, k := range ended {
-		tx.Delete(k)
-	}
 }

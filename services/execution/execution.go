@@ -1,11 +1,15 @@
 // Package execution is the rules of a thing's queue: what is offered to a device, what it may report, when its time is
-// up. (specification §3.3, §3.5 to §3.7, §4.2 to §4.5, §4.9)
+// up, when it is to try again. (specification §3.3, §3.5 to §3.7, §4.2 to §4.9, §4.12)
 //
 // One core owns the queues of one home. It promises that an execution moves only along the matrix of specification
 // §4.2, one version at a time, and never once it has ended; that every released thing gets exactly one ExecutionQueued
-// or one ReleaseRefused; that nothing is timed out early; and that a stop holds from the commit that holds its
-// StopLearned: whoever asks about a thing afterwards finds that thing's executions of the job ended, although the slices
-// that end the rest may take longer.
+// or one ReleaseRefused, and every retry another one, with the next number of its job on that thing; that nothing is timed
+// out early; and that a stop, a window and a deletion hold from the commit that holds their StopLearned, WindowLearned or
+// ErasureLearned: whoever asks about a thing afterwards is answered as if they were carried out, although the slices that
+// do it may take longer.
+//
+// While a job's window is closed, devices do not find what is queued of it: not in lists, not as head, not by job id. What
+// is in progress they do.
 //
 // It reads log.rollout and nothing else. It leaves to rollout which thing may have which job, and when; to the host
 // what is said to whom after a commit; to the device front JSON, timestamps in seconds and document placeholders.
@@ -42,6 +46,8 @@ func (c *Core) Decide(s *core.Step, cmd proto.Message) (proto.Message, error) {
 		return startNext(s, cmd)
 	case *v1.CancelExecution:
 		return cancel(s, cmd)
+	case *v1.DeleteExecution:
+		return deleteExecution(s, cmd)
 	}
 	return nil, core.Unknown("execution", cmd)
 }
@@ -50,18 +56,27 @@ func (c *Core) Decide(s *core.Step, cmd proto.Message) (proto.Message, error) {
 func (c *Core) React(s *core.Step, _ *v1.Position, _ int64, entry *v1.Entry) {
 	switch e := entry.GetEvent().GetEvent().(type) {
 	case *v1.Event_JobOpened:
-		o := e.JobOpened
-		s.Emit(&v1.Event{Event: &v1.Event_JobLearned{JobLearned: &v1.JobLearned{
-			Job: o.GetJob(), JobId: o.GetJobId(), Document: o.GetDocument(), Timeout: o.GetTimeout(),
-		}}}, nil)
+		learn(s, e.JobOpened)
+	case *v1.Event_JobChanged:
+		learnChange(s, e.JobChanged)
+	case *v1.Event_WindowOpened:
+		learnWindow(s, e.WindowOpened.GetJob(), true, e.WindowOpened.GetClosesAtMs(), entry.GetReason())
+	case *v1.Event_WindowClosed:
+		learnWindow(s, e.WindowClosed.GetJob(), false, e.WindowClosed.GetOpensAtMs(), entry.GetReason())
 	case *v1.Event_ExecutionsReleased:
 		if e.ExecutionsReleased.GetHome() == c.home {
 			queue(s, e.ExecutionsReleased)
 		}
+	case *v1.Event_ThingsWithdrawn:
+		if e.ThingsWithdrawn.GetHome() == c.home {
+			withdraw(s, e.ThingsWithdrawn)
+		}
 	case *v1.Event_JobStopped:
-		learnStop(s, e.JobStopped)
+		learnStop(s, e.JobStopped, entry.GetReason())
+	case *v1.Event_JobErased:
+		learnErasure(s, e.JobErased.GetJob(), entry.GetReason())
 	case *v1.Event_JobClosed:
-		s.Emit(settledEvent(e.JobClosed.GetJob(), v1.JobPhase_JOB_PHASE_CLOSED), nil)
+		s.Emit(settledEvent(e.JobClosed.GetJob(), phaseClosed), nil)
 	case *v1.Event_ThingRemoved:
 		if e.ThingRemoved.GetHome() == c.home {
 			remove(s, e.ThingRemoved.GetThing())
@@ -69,13 +84,30 @@ func (c *Core) React(s *core.Step, _ *v1.Position, _ int64, entry *v1.Entry) {
 	}
 }
 
+func learn(s *core.Step, o *v1.JobOpened) {
+	s.Emit(&v1.Event{Event: &v1.Event_JobLearned{JobLearned: &v1.JobLearned{
+		Job: o.GetJob(), JobId: o.GetJobId(), Document: o.GetDocument(), Timeout: o.GetTimeout(), Retry: o.GetRetry(),
+		Scheduled: o.GetScheduled(), Windowed: o.GetWindowed(), PresignedUrl: o.GetPresignedUrl(),
+	}}}, nil)
+}
+
+// learnChange keeps what concerns executions; of pace and abort criteria a home knows nothing.
+func learnChange(s *core.Step, c *v1.JobChanged) {
+	if c.GetTimeout() == nil && c.GetRetry() == nil && c.GetPresignedUrl() == nil {
+		return
+	}
+	s.Emit(&v1.Event{Event: &v1.Event_JobChangeLearned{JobChangeLearned: &v1.JobChangeLearned{
+		Job: c.GetJob(), Timeout: c.GetTimeout(), Retry: c.GetRetry(), PresignedUrl: c.GetPresignedUrl(),
+	}}}, core.Reason(v1.ReasonCode_REASON_CODE_JOB_UPDATED))
+}
+
 // Observe implements core.Core: tallies are rollout's business.
 func (c *Core) Observe(*core.Step, []*v1.HomeTally) {}
 
-// Due implements core.Core: timers first, then a slice of the deletions and stops under way.
+// Due implements core.Core: timers first, then a slice of what things, stops and windows leave to be done.
 func (c *Core) Due(s *core.Step) int64 {
 	next := timeOut(s)
-	if endLeft(s) || carryOutStops(s) {
+	if endLeft(s) || carryOutStops(s) || carryOutWindows(s) {
 		return s.Now
 	}
 	return next
@@ -88,6 +120,8 @@ func (c *Core) Answer(v core.View, query proto.Message) (proto.Message, error) {
 		return getPending(v, q)
 	case *v1.DescribeExecution:
 		return describe(v, q)
+	case *v1.GetThingHolding:
+		return getHolding(v, q)
 	}
 	return nil, core.Unknown("execution", query)
 }

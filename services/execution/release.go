@@ -1,6 +1,7 @@
 package execution
 
 import (
+	"github.com/droverhq/drover/projections/kv"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/core"
 )
@@ -9,38 +10,62 @@ import (
 // released thing ends in exactly one fact (design §7).
 func queue(s *core.Step, r *v1.ExecutionsReleased) {
 	j, known := readJob(s, r.GetJob())
+	x := release{job: r.GetJob(), rules: j, joined: r.GetJoined()}
+	var reason *v1.Reason
+	if x.joined {
+		reason = core.Reason(v1.ReasonCode_REASON_CODE_JOINED)
+	}
 	for _, ref := range r.GetThings() {
-		code := v1.ReasonCode_REASON_CODE_JOB_UNKNOWN
+		code, number := v1.ReasonCode_REASON_CODE_JOB_UNKNOWN, uint64(0)
 		switch {
 		case !known:
 		case j.stop != v1.JobPhase_JOB_PHASE_UNSPECIFIED:
 			code = v1.ReasonCode_REASON_CODE_JOB_STOPPED
 		default:
-			code = refusal(s, r.GetJob(), ref)
+			code, number = x.number(s, ref)
 		}
-		if code != v1.ReasonCode_REASON_CODE_UNSPECIFIED {
+		if number == 0 {
 			s.Emit(&v1.Event{Event: &v1.Event_ReleaseRefused{ReleaseRefused: &v1.ReleaseRefused{Job: r.GetJob(), Thing: ref}}}, core.Reason(code))
 			continue
 		}
 		s.Emit(&v1.Event{Event: &v1.Event_ExecutionQueued{ExecutionQueued: &v1.ExecutionQueued{
-			Job: r.GetJob(), Thing: ref, ExecutionNumber: 1,
-		}}}, nil)
+			Job: r.GetJob(), Thing: ref, ExecutionNumber: number, Hidden: j.shut,
+		}}}, reason)
 	}
 }
 
-// refusal is why a thing gets no execution of a job, or none.
-func refusal(s *core.Step, job uint64, ref *v1.ThingRef) v1.ReasonCode {
-	t := readThing(s, ref.GetName())
+// release is what a release's things have in common.
+type release struct {
+	job    uint64
+	rules  job
+	joined bool
+}
+
+// number is the number of the execution that a thing gets, or 0 and why it gets none. Who joins again gets another one
+// (U3); who has one pending, or a retry due, keeps that.
+func (x *release) number(s *core.Step, ref *v1.ThingRef) (v1.ReasonCode, uint64) {
+	name := ref.GetName()
+	t := readThing(s, name)
 	if t.forgotten != 0 && ref.GetNumber() <= t.forgotten {
-		return v1.ReasonCode_REASON_CODE_THING_DELETED
+		return v1.ReasonCode_REASON_CODE_THING_DELETED, 0
 	}
-	if t.of(job) >= 0 {
-		return v1.ReasonCode_REASON_CODE_ALREADY_QUEUED
+	if i := t.of(x.job); i >= 0 {
+		if !t.left(&t.pending[i]) {
+			return v1.ReasonCode_REASON_CODE_ALREADY_QUEUED, 0
+		}
+		endIntended(s, name, &t, &t.pending[i], nil)
+		t = readThing(s, name)
 	}
-	if _, ran := s.Get(endedKey(ref.GetName(), job)); ran {
-		return v1.ReasonCode_REASON_CODE_ALREADY_QUEUED
+	last, _ := readEnded(s, name, x.job)
+	if x.rules.deletions {
+		if d := readDeleted(s, name, x.job); d.number > last.number {
+			last = d
+		}
 	}
-	return v1.ReasonCode_REASON_CODE_UNSPECIFIED
+	if last.number > 0 && !x.joined && !t.gone(&last) {
+		return v1.ReasonCode_REASON_CODE_ALREADY_QUEUED, 0
+	}
+	return 0, last.number + 1
 }
 
 // remove remembers that a thing's number is gone: a release that was on its way is refused. That is an intent too: what
@@ -48,46 +73,69 @@ func refusal(s *core.Step, job uint64, ref *v1.ThingRef) v1.ReasonCode {
 // told of it (settle). A thing that was created since under the same name keeps what it has.
 func remove(s *core.Step, ref *v1.ThingRef) {
 	s.Emit(&v1.Event{Event: &v1.Event_ThingForgotten{ThingForgotten: &v1.ThingForgotten{Thing: ref}}}, nil)
-	endGone(s, ref.GetName())
+	endLeftOf(s, ref.GetName())
 }
 
-// endLeft ends what is pending for deleted things, and says whether more is left.
+// withdraw takes things of a continuous job that are in none of its targets any more: what is queued is removed, a retry
+// that is due is dropped. What is in progress goes on, and is not tried again (U2). What there is no room for, endLeft ends.
+func withdraw(s *core.Step, w *v1.ThingsWithdrawn) {
+	learned := &v1.WithdrawalLearned{Job: w.GetJob()}
+	under := readStops(s)
+	for _, ref := range w.GetThings() {
+		t := readThing(s, ref.GetName())
+		i := t.of(w.GetJob())
+		if i < 0 || t.pending[i].thing != ref.GetNumber() {
+			continue
+		}
+		a := &t.pending[i]
+		if a.inProgress() || full(s) {
+			learned.Things = append(learned.Things, ref)
+			continue
+		}
+		a.withdrawn = true
+		endIntended(s, ref.GetName(), &t, a, under)
+	}
+	if len(learned.Things) > 0 {
+		s.Emit(&v1.Event{Event: &v1.Event_WithdrawalLearned{WithdrawalLearned: learned}}, core.Reason(v1.ReasonCode_REASON_CODE_LEFT_TARGETS))
+	}
+}
+
+// endLeft ends what deleted and withdrawn things leave, and says whether more is left.
 func endLeft(s *core.Step) (more bool) {
-	for _, name := range readLeft(s) {
-		if endGone(s, name) {
+	for {
+		name, ok := firstLeft(s)
+		if !ok {
+			return false
+		}
+		if endLeftOf(s, name) {
 			return true
 		}
 	}
-	return false
 }
 
-// endGone ends what is pending for a thing that was deleted, and says whether more is left.
-func endGone(s *core.Step, name string) (more bool) {
+func firstLeft(r kv.Reader) (name string, ok bool) {
+	prefix := kv.NewKey(tableLeft)
+	for k := range r.Scan(prefix, kv.PrefixEnd(prefix)) {
+		name, _ = kv.CutString(k[len(prefix):])
+		return name, true
+	}
+	return "", false
+}
+
+// endLeftOf ends what a thing leaves, and says whether more is left.
+func endLeftOf(s *core.Step, name string) (more bool) {
 	for {
 		t := readThing(s, name)
-		a := t.first(t.gone)
+		a := t.first(t.left)
 		if a == nil {
 			return false
 		}
-		if s.Full() {
+		if full(s) {
 			return true
 		}
-		removeGone(s, name, a)
+		endIntended(s, name, &t, a, readStops(s))
 	}
 }
 
-// removeGone ends one attempt of a thing that was deleted.
-func removeGone(s *core.Step, name string, a *attempt) {
-	next := a.end(statusRemoved, s.Now)
-	emitChange(s, name, a.status, &next, readDetails(a.details), "", core.Reason(v1.ReasonCode_REASON_CODE_THING_DELETED))
-}
-
-// first is the first pending attempt of which that holds, or nil.
-func (t *thing) first(holds func(*attempt) bool) *attempt {
-	for i := range t.pending {
-		if holds(&t.pending[i]) {
-			return &t.pending[i]
-		}
-	}
-	return nil
-}
+// full leaves room for the two events that the end of an attempt may make.
+func full(s *core.Step) bool { return s.Full() || len(s.Entries())+2 > core.EventsMax }

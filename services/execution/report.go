@@ -31,11 +31,14 @@ func report(s *core.Step, cmd *v1.UpdateExecution) (proto.Message, error) {
 		return nil, err
 	}
 	a, err := latest(s, name, &t, jobID, cmd.GetExecutionNumber())
+	if err == nil && veiled(s, &a) {
+		err = noExecution(name, jobID)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if repeats(cmd, details, &a) {
-		reply := reportReply(s, cmd, &a, readDetails(a.details))
+	if told := repeated(s, name, cmd, details, &a); told != nil {
+		reply := reportReply(s, cmd, told, readDetails(told.details))
 		reply.Position = s.Position()
 		return reply, nil
 	}
@@ -60,7 +63,7 @@ func report(s *core.Step, cmd *v1.UpdateExecution) (proto.Message, error) {
 	}
 	// The reply copies what it needs of the row: emitting writes.
 	reply := reportReply(s, cmd, &next, details)
-	emitChange(s, name, a.status, &next, details, token, core.Reason(v1.ReasonCode_REASON_CODE_REPORTED))
+	emitFailure(s, name, a.status, &next, details, token, core.Reason(v1.ReasonCode_REASON_CODE_REPORTED))
 	reply.Position = s.Position()
 	return reply, nil
 }
@@ -93,6 +96,23 @@ func timeoutOf(r kv.Reader, a *attempt) uint64 {
 	return j.timeoutMinutes
 }
 
+// repeated is the attempt that the update has ended before, or nil: this one, or, where a retry of it waits to be started,
+// the one before.
+func repeated(r kv.Reader, name string, cmd *v1.UpdateExecution, details []*v1.Detail, a *attempt) *attempt {
+	if cmd.GetClientToken() == "" || !ended(cmd.GetStatus()) {
+		return nil
+	}
+	if repeats(cmd, details, a) {
+		return a
+	}
+	if a.queued() && a.number > 1 && cmd.GetExecutionNumber() == 0 {
+		if before, ok := readEarlier(r, name, a.job, a.number-1); ok && repeats(cmd, details, &before) {
+			return &before
+		}
+	}
+	return nil
+}
+
 // repeats says whether the update is the one that ended the attempt, sent again by a device that had no answer. It is
 // accepted again and writes nothing (design §5).
 func repeats(cmd *v1.UpdateExecution, details []*v1.Detail, a *attempt) bool {
@@ -110,34 +130,47 @@ func reportReply(s *core.Step, cmd *v1.UpdateExecution, a *attempt, details []*v
 	return reply
 }
 
-// latest is the latest attempt of a job on a thing, pending or ended. Number 0 means just that; any other must be its
-// number, for a home keeps no older attempts.
+// latest is the latest attempt of a job on a thing, pending or ended, or, with a number other than 0, the one of that
+// number.
 func latest(r kv.Reader, name string, t *thing, jobID string, number uint64) (attempt, error) {
 	a, ok := attempt{}, false
 	if p := t.ofID(jobID); p != nil {
 		a, ok = *p, true
-	} else if job, known := jobNumber(r, jobID); known {
-		a, ok = readEnded(r, name, job)
+	} else if a.job, ok = jobNumber(r, jobID); ok {
+		a, ok = lastEnded(r, name, t, a.job)
 	}
 	if !ok {
-		return a, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "jobId", "thing %s has no execution of job %s", name, jobID)
+		return a, noExecution(name, jobID)
 	}
-	if number != 0 && number != a.number {
-		return a, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "executionNumber",
-			"execution %d of job %s on thing %s is not the latest, which is %d", number, jobID, name, a.number)
+	if number == 0 || number == a.number {
+		return a, nil
 	}
-	return a, nil
+	if earlier, ok := readEarlier(r, name, a.job, number); ok && !t.gone(&earlier) {
+		return earlier, nil
+	}
+	return a, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "executionNumber",
+		"thing %s has no execution %d of job %s; the latest is %d", name, number, jobID, a.number)
 }
 
-func readEnded(r kv.Reader, name string, job uint64) (attempt, bool) {
-	row, ok := r.Get(endedKey(name, job))
-	if !ok {
-		return attempt{}, false
+// lastEnded is the latest attempt that is left of a job that has none pending.
+func lastEnded(r kv.Reader, name string, t *thing, number uint64) (attempt, bool) {
+	a, ok := readEnded(r, name, number)
+	if ok {
+		return a, !t.gone(&a)
 	}
-	fields := kv.NewFields(row)
-	a := readAttempt(&fields)
-	fields.Must("an ended execution of thing " + name)
-	return a, true
+	if j, _ := readJob(r, number); j.deletions {
+		prefix := earlierKey(name, number)
+		for _, row := range r.Scan(prefix, kv.PrefixEnd(prefix)) {
+			fields := kv.NewFields(append([]byte(nil), row...))
+			a, ok = readAttempt(&fields), true
+			fields.Must("an earlier execution")
+		}
+	}
+	return a, ok && !t.gone(&a)
+}
+
+func noExecution(thing, jobID string) error {
+	return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "jobId", "thing %s has no execution of job %s", thing, jobID)
 }
 
 func checkVersion(expected uint64, a *attempt) error {

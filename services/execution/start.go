@@ -26,10 +26,11 @@ func startNext(s *core.Step, cmd *v1.StartNext) (proto.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(t.pending) == 0 {
+	head := t.head(s)
+	if head == nil {
 		return &v1.StartNextReply{AtMs: s.Now, Position: s.Position()}, nil
 	}
-	a := t.pending[0]
+	a := *head
 	next := a
 	if a.status == statusQueued {
 		next = a.progress(timeoutOf(s, &a), s.Now)

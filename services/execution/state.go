@@ -7,38 +7,52 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 )
 
-// The tables of a home's state.
+// The tables of a home's state. What a deletion of a job has to find begins with the job.
 const (
-	tableThing    = 't' // thing → its pending attempts, in the order in which they are offered
-	tableEnded    = 'e' // thing, job → the last attempt that ended
-	tablePending  = 'p' // job, in progress?, thing → nothing: what a stop has to end
+	tableThing    = 't' // thing → its pending attempts, in the order in which they are offered, and those with a retry due
+	tableEnded    = 'e' // job, thing → the latest attempt, which has ended
+	tableEarlier  = 'b' // job, thing, number → an attempt that another one followed
+	tableDeleted  = 'z' // job, thing → number of the last attempt that was deleted as the latest, and the thing's
+	tablePending  = 'p' // job, class, thing → nothing: what stops, windows and deletions have to change
 	tableDeadline = 'x' // deadline, thing, job → nothing: what a timer has to end
-	tableJob      = 'j' // job → id, timeout, stop
+	tableJob      = 'j' // job → what a home keeps of it
 	tableDocument = 'd' // job → document
 	tableJobID    = 'n' // job id → the latest job of that id
 	tableStops    = 'w' // → the stops under way
-	tableLeft     = 'l' // → the deleted things that still have something pending
+	tableWindows  = 'v' // → the windows of which things are to be told
+	tableLeft     = 'l' // thing → nothing: it was deleted or withdrawn, and something of it is to be ended
+)
+
+// The classes of tablePending.
+const (
+	classDue     = 'd'
+	classHidden  = 'h'
+	classQueued  = 'q'
+	classRunning = 'r'
 )
 
 func thingKey(thing string) kv.Key             { return kv.NewKey(tableThing).String(thing) }
-func endedKey(thing string, job uint64) kv.Key { return kv.NewKey(tableEnded).String(thing).Uint(job) }
-func jobKey(job uint64) kv.Key                 { return kv.NewKey(tableJob).Uint(job) }
-func documentKey(job uint64) kv.Key            { return kv.NewKey(tableDocument).Uint(job) }
-func jobIDKey(jobID string) kv.Key             { return kv.NewKey(tableJobID).String(jobID) }
-func stopsKey() kv.Key                         { return kv.NewKey(tableStops) }
-func leftKey() kv.Key                          { return kv.NewKey(tableLeft) }
+func endedKey(thing string, job uint64) kv.Key { return kv.NewKey(tableEnded).Uint(job).String(thing) }
+func deletedKey(thing string, job uint64) kv.Key {
+	return kv.NewKey(tableDeleted).Uint(job).String(thing)
+}
+func jobKey(job uint64) kv.Key      { return kv.NewKey(tableJob).Uint(job) }
+func documentKey(job uint64) kv.Key { return kv.NewKey(tableDocument).Uint(job) }
+func jobIDKey(jobID string) kv.Key  { return kv.NewKey(tableJobID).String(jobID) }
+func leftKey(thing string) kv.Key   { return kv.NewKey(tableLeft).String(thing) }
 
-// pendingPrefix stands before the names of the things on which the job is queued, or in progress.
-func pendingPrefix(job uint64, inProgress bool) kv.Key {
-	class := byte('q')
-	if inProgress {
-		class = 'r'
-	}
+// earlierKey without a number stands before those of all attempts that others followed.
+func earlierKey(thing string, job uint64) kv.Key {
+	return kv.NewKey(tableEarlier).Uint(job).String(thing)
+}
+
+// pendingPrefix stands before the names of the things on which the job is in a class.
+func pendingPrefix(job uint64, class byte) kv.Key {
 	return append(kv.NewKey(tablePending).Uint(job), class)
 }
 
 func pendingKey(thing string, a *attempt) kv.Key {
-	return pendingPrefix(a.job, a.inProgress()).String(thing)
+	return pendingPrefix(a.job, a.class()).String(thing)
 }
 
 func deadlineKey(thing string, a *attempt) kv.Key {
@@ -49,7 +63,8 @@ func deadlineKey(thing string, a *attempt) kv.Key {
 type thing struct {
 	// forgotten is the highest number of a thing of this name that was deleted; 0 is none.
 	forgotten uint64
-	// pending is in the order of specification §3.7: the first is the head.
+	// pending is in the order of specification §3.7: the first is the head, if it is not hidden. Those with a retry due
+	// stand behind. A job has one attempt at most among them.
 	pending []attempt
 }
 
@@ -105,6 +120,10 @@ func (t *thing) of(job uint64) int {
 // gone says whether an attempt is one of a thing that was deleted: it has ended for whoever asks.
 func (t *thing) gone(a *attempt) bool { return t.forgotten != 0 && a.thing <= t.forgotten }
 
+// left says whether an attempt is to be ended because of its thing: it was deleted, or withdrawn from the job while the
+// attempt was queued or a retry of it due.
+func (t *thing) left(a *attempt) bool { return t.gone(a) || a.withdrawn && !a.inProgress() }
+
 // ofID is the pending attempt of the latest job of that id, or nil.
 func (t *thing) ofID(jobID string) *attempt {
 	var found *attempt
@@ -134,21 +153,40 @@ func (t *thing) drop(job uint64) {
 	}
 }
 
+// first is the first attempt of which that holds, or nil.
+func (t *thing) first(holds func(*attempt) bool) *attempt {
+	for i := range t.pending {
+		if holds(&t.pending[i]) {
+			return &t.pending[i]
+		}
+	}
+	return nil
+}
+
 // rank is what the order of pending executions looks at: IN_PROGRESS before QUEUED, the longest queued first, the
 // older job first (specification §3.7). Job and number are an execution's identity.
 type rank struct {
-	inProgress bool
-	queuedAt   int64
-	job        uint64
-	number     uint64
+	status   v1.ExecutionStatus
+	hidden   bool
+	queuedAt int64
+	job      uint64
+	number   uint64
+}
+
+// class is 0 for what is in progress, 1 for what is queued, 2 for the rest.
+func (r rank) class() int {
+	switch r.status {
+	case statusInProgress:
+		return 0
+	case statusQueued:
+		return 1
+	}
+	return 2
 }
 
 func (r rank) compare(o rank) int {
-	if r.inProgress != o.inProgress {
-		if r.inProgress {
-			return -1
-		}
-		return 1
+	if c := cmp.Compare(r.class(), o.class()); c != 0 {
+		return c
 	}
 	if r.queuedAt != o.queuedAt {
 		return cmp.Compare(r.queuedAt, o.queuedAt)
@@ -158,137 +196,44 @@ func (r rank) compare(o rank) int {
 
 func (r rank) same(o rank) bool { return r.job == o.job && r.number == o.number }
 
-// job is what a home keeps of a job, but for its document.
-type job struct {
-	id             string
-	timeoutMinutes uint64 // 0 is none
-	stop           v1.JobPhase
+// readEnded is the latest attempt of a job on a thing if it has ended and no retry of it is due.
+func readEnded(r kv.Reader, name string, job uint64) (attempt, bool) {
+	return readOne(r, endedKey(name, job))
 }
 
-func readJob(r kv.Reader, number uint64) (j job, known bool) {
-	row, ok := r.Get(jobKey(number))
+// readEarlier is an attempt that another one followed.
+func readEarlier(r kv.Reader, name string, job, number uint64) (attempt, bool) {
+	return readOne(r, earlierKey(name, job).Uint(number))
+}
+
+func readOne(r kv.Reader, key kv.Key) (attempt, bool) {
+	row, ok := r.Get(key)
 	if !ok {
-		return job{}, false
+		return attempt{}, false
 	}
 	fields := kv.NewFields(row)
-	j = job{id: fields.String(), timeoutMinutes: fields.Uint(), stop: v1.JobPhase(fields.Uint())}
-	fields.Must("a job")
-	return j, true
+	a := readAttempt(&fields)
+	fields.Must("an ended execution")
+	return a, true
 }
 
-func writeJob(w kv.Writer, number uint64, j job) {
-	w.Set(jobKey(number), kv.Row(nil).String(j.id).Uint(j.timeoutMinutes).Uint(uint64(j.stop)))
+func writeEnded(w kv.Writer, name string, a *attempt) {
+	w.Set(endedKey(name, a.job), a.appendTo(make(kv.Row, 0, a.size())))
 }
 
-// document is a copy of a job's document.
-func document(r kv.Reader, job uint64) []byte {
-	d, _ := r.Get(documentKey(job))
-	return append([]byte(nil), d...)
+func writeEarlier(w kv.Writer, name string, a *attempt) {
+	w.Set(earlierKey(name, a.job).Uint(a.number), a.appendTo(make(kv.Row, 0, a.size())))
 }
 
-// jobNumber is the latest job of an id.
-func jobNumber(r kv.Reader, jobID string) (uint64, bool) {
-	row, ok := r.Get(jobIDKey(jobID))
+// readDeleted is what is left of the last attempt of a job on a thing that was deleted as the latest: its number, and its
+// thing's; 0 is none.
+func readDeleted(r kv.Reader, name string, job uint64) (a attempt) {
+	row, ok := r.Get(deletedKey(name, job))
 	if !ok {
-		return 0, false
+		return a
 	}
 	fields := kv.NewFields(row)
-	n := fields.Uint()
-	fields.Must("a job id")
-	return n, true
-}
-
-// stop is an intent that is not carried out everywhere yet.
-type stop struct {
-	job   uint64
-	force bool
-}
-
-// stops are few: those that slices are still working on. Mostly there is none, and no row.
-type stops []stop
-
-func readStops(r kv.Reader) stops {
-	row, ok := r.Get(stopsKey())
-	if !ok {
-		return nil
-	}
-	fields := kv.NewFields(row)
-	var s stops
-	for fields.More() {
-		s = append(s, stop{job: fields.Uint(), force: fields.Bool()})
-	}
-	fields.Must("the stops under way")
-	return s
-}
-
-func writeStops(w kv.Writer, s stops) {
-	if len(s) == 0 {
-		w.Delete(stopsKey())
-		return
-	}
-	row := kv.Row(nil)
-	for _, x := range s {
-		row = row.Uint(x.job).Bool(x.force)
-	}
-	w.Set(stopsKey(), row)
-}
-
-// readLeft lists the deleted things of which something is still pending; mostly there is none, and no row.
-func readLeft(r kv.Reader) (names []string) {
-	row, ok := r.Get(leftKey())
-	if !ok {
-		return nil
-	}
-	fields := kv.NewFields(row)
-	for fields.More() {
-		names = append(names, fields.String())
-	}
-	fields.Must("the deleted things with something pending")
-	return names
-}
-
-func writeLeft(w kv.Writer, names []string) {
-	if len(names) == 0 {
-		w.Delete(leftKey())
-		return
-	}
-	row := kv.Row(nil)
-	for _, name := range names {
-		row = row.String(name)
-	}
-	w.Set(leftKey(), row)
-}
-
-// without is the list less one job.
-func (s stops) without(job uint64) stops {
-	var rest stops
-	for _, x := range s {
-		if x.job != job {
-			rest = append(rest, x)
-		}
-	}
-	return rest
-}
-
-// reach says whether a stop ends this attempt: what is queued, and with force what is in progress.
-func (s stops) reach(a *attempt) bool {
-	for _, x := range s {
-		if x.job == a.job {
-			return x.force || !a.inProgress()
-		}
-	}
-	return false
-}
-
-// end says whether a stop under way or the thing's deletion ends this attempt.
-func (s stops) end(t *thing, a *attempt) bool { return t.gone(a) || s.reach(a) }
-
-// force says whether the stop of a job under way is one with force.
-func (s stops) force(job uint64) bool {
-	for _, x := range s {
-		if x.job == job {
-			return x.force
-		}
-	}
-	return false
+	a.number, a.thing = fields.Uint(), fields.Uint()
+	fields.Must("a deleted execution")
+	return a
 }

@@ -9,11 +9,15 @@ import (
 // slice is how many things one look into an index collects.
 const slice = 256
 
-func stopPhase(force bool) v1.JobPhase {
-	if force {
-		return v1.JobPhase_JOB_PHASE_FORCE_STOPPED
+// stopPhase is the phase of a stop; older events say force alone.
+func stopPhase(phase v1.JobPhase, force bool) v1.JobPhase {
+	switch {
+	case phase != v1.JobPhase_JOB_PHASE_UNSPECIFIED:
+		return phase
+	case force:
+		return phaseForceStopped
 	}
-	return v1.JobPhase_JOB_PHASE_STOPPED
+	return phaseStopped
 }
 
 func settledEvent(job uint64, phase v1.JobPhase) *v1.Event {
@@ -21,49 +25,71 @@ func settledEvent(job uint64, phase v1.JobPhase) *v1.Event {
 }
 
 // learnStop records the intent. It is carried out in slices by carryOutStops, and for a thing that somebody asks about
-// at once, by settle.
-func learnStop(s *core.Step, e *v1.JobStopped) {
+// at once, by settle. The reason is that of what is learned.
+func learnStop(s *core.Step, e *v1.JobStopped, reason *v1.Reason) {
 	j, _ := readJob(s, e.GetJob())
-	if j.stop >= stopPhase(e.GetForce()) {
+	phase := stopPhase(e.GetPhase(), e.GetForce())
+	if severity(j.stop) >= severity(phase) {
 		return // the stop that was learned before ends all that this one would
 	}
-	s.Emit(&v1.Event{Event: &v1.Event_StopLearned{StopLearned: &v1.StopLearned{Job: e.GetJob(), Force: e.GetForce()}}}, nil)
+	s.Emit(&v1.Event{Event: &v1.Event_StopLearned{StopLearned: &v1.StopLearned{
+		Job: e.GetJob(), Force: phase == phaseForceStopped, Phase: phase,
+	}}}, reason)
 }
 
-// settle ends what stops under way and a deletion are going to end on a thing, so that the command that follows is
-// decided as if they were carried out everywhere. It returns the thing as it is then. Where there is no room for so
-// much, it ends what it can and has the caller ask again.
+// learnErasure records that a job's executions are deleted.
+func learnErasure(s *core.Step, job uint64, reason *v1.Reason) {
+	if j, _ := readJob(s, job); j.stop != phaseDeleted {
+		s.Emit(&v1.Event{Event: &v1.Event_ErasureLearned{ErasureLearned: &v1.ErasureLearned{Job: job}}}, reason)
+	}
+}
+
+// settle ends what stops under way, a deletion and a withdrawal are going to end on a thing, so that the command that
+// follows is decided as if they were carried out everywhere. It returns the thing as it is then. Where there is no room for
+// so much, it ends what it can and has the caller ask again.
 func settle(s *core.Step, name string) (thing, error) {
 	under := readStops(s)
 	for {
 		t := readThing(s, name)
-		a := t.first(func(a *attempt) bool { return under.end(&t, a) })
+		a := t.firstToEnd(under)
 		switch {
 		case a == nil:
 			return t, nil
-		case s.Full():
+		case full(s):
 			return t, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_THROTTLED, "", "executions of thing %s are being ended; ask again", name)
 		}
 		endIntended(s, name, &t, a, under)
 	}
 }
 
-// endIntended ends an attempt as its thing's deletion, or the stop under way that reaches it, would have it.
-func endIntended(s *core.Step, name string, t *thing, a *attempt, under stops) {
-	if t.gone(a) {
-		removeGone(s, name, a)
-		return
+func (t *thing) firstToEnd(under stops) *attempt {
+	for i := range t.pending {
+		if a := &t.pending[i]; under.end(t, a) {
+			return a
+		}
 	}
-	cancelStopped(s, name, a, under)
+	return nil
 }
 
-// cancelStopped ends an attempt that a stop under way reaches.
-func cancelStopped(s *core.Step, name string, a *attempt, under stops) {
-	code := v1.ReasonCode_REASON_CODE_JOB_CANCELED
-	if under.force(a.job) {
-		code = v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED
+// endIntended ends an attempt as the stop under way that reaches it would have it, or its thing's deletion or withdrawal.
+func endIntended(s *core.Step, name string, t *thing, a *attempt, under stops) {
+	switch {
+	case under.phase(a.job) == phaseDeleted:
+		emitDeleted(s, name, a, v1.ReasonCode_REASON_CODE_JOB_DELETED)
+	case a.due:
+		emitDropped(s, name, a)
+	case t.gone(a):
+		endAs(s, name, a, a.end(statusRemoved, s.Now), v1.ReasonCode_REASON_CODE_THING_DELETED)
+	case a.withdrawn && a.queued():
+		endAs(s, name, a, a.end(statusRemoved, s.Now), v1.ReasonCode_REASON_CODE_LEFT_TARGETS)
+	case under.phase(a.job) == phaseForceStopped:
+		endAs(s, name, a, a.canceled(s.Now), v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED)
+	default:
+		endAs(s, name, a, a.canceled(s.Now), v1.ReasonCode_REASON_CODE_JOB_CANCELED)
 	}
-	next := a.canceled(s.Now)
+}
+
+func endAs(s *core.Step, name string, a *attempt, next attempt, code v1.ReasonCode) {
 	emitChange(s, name, a.status, &next, readDetails(a.details), "", core.Reason(code))
 }
 
@@ -74,43 +100,66 @@ func (a *attempt) canceled(now int64) attempt {
 	return next
 }
 
-// carryOutStops does a slice of the stops under way, and says whether more is left. A home has settled a stop when
-// nothing that it reaches is left in the index.
+// carryOutStops does a slice of the stops under way, those that delete last, and says whether more is left. A home has
+// settled a stop when nothing that it reaches is left in the index.
 func carryOutStops(s *core.Step) (more bool) {
 	for {
 		under := readStops(s)
 		if len(under) == 0 {
 			return false
 		}
-		if s.Full() {
+		if full(s) {
 			return true
 		}
-		things := reached(s, under[0])
-		if len(things) == 0 {
-			s.Emit(settledEvent(under[0].job, stopPhase(under[0].force)), nil)
-			continue
-		}
-		for _, name := range things {
-			if s.Full() {
-				return true
-			}
-			t := readThing(s, name)
-			i := t.of(under[0].job)
-			if i < 0 {
-				panic("execution: thing " + name + " has no execution that the index of its job names")
-			}
-			endIntended(s, name, &t, &t.pending[i], under)
+		x := under.first()
+		if !endReached(s, x, under) && !(x.phase == phaseDeleted && eraseEnded(s, x.job)) {
+			s.Emit(settledEvent(x.job, x.phase), nil)
 		}
 	}
 }
 
+// first is the one to carry out first: a deletion may take long, and nobody waits for it.
+func (s stops) first() stop {
+	for _, x := range s {
+		if x.phase != phaseDeleted {
+			return x
+		}
+	}
+	return s[0]
+}
+
+// endReached ends some of what a stop reaches among the attempts of things' rows, as there is room, and says whether
+// there was anything.
+func endReached(s *core.Step, x stop, under stops) bool {
+	things := reached(s, x)
+	for _, name := range things {
+		if full(s) {
+			break
+		}
+		t := readThing(s, name)
+		i := t.of(x.job)
+		if i < 0 {
+			panic("execution: thing " + name + " has no execution that the index of its job names")
+		}
+		endIntended(s, name, &t, &t.pending[i], under)
+	}
+	return len(things) > 0
+}
+
 // reached lists a few of the things on which a stop has something to end.
 func reached(r kv.Reader, x stop) []string {
-	things := scanThings(r, pendingPrefix(x.job, false))
-	if len(things) == 0 && x.force {
-		things = scanThings(r, pendingPrefix(x.job, true))
+	for _, class := range []struct {
+		class byte
+		phase v1.JobPhase
+	}{{classDue, phaseEnded}, {classQueued, phaseStopped}, {classHidden, phaseStopped}, {classRunning, phaseForceStopped}} {
+		if severity(x.phase) < severity(class.phase) {
+			return nil
+		}
+		if things := scanThings(r, pendingPrefix(x.job, class.class)); len(things) > 0 {
+			return things
+		}
 	}
-	return things
+	return nil
 }
 
 func scanThings(r kv.Reader, prefix kv.Key) []string {

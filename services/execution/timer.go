@@ -12,7 +12,7 @@ func timeOut(s *core.Step) (next int64) {
 	for {
 		due, next := dueTimers(s, s.Now)
 		for _, d := range due {
-			if s.Full() {
+			if full(s) {
 				return d.deadline
 			}
 			d.fire(s)
@@ -47,7 +47,8 @@ func dueTimers(r kv.Reader, now int64) (due []timer, next int64) {
 	return due, core.Never
 }
 
-// fire ends the attempt: TIMED_OUT, or as its job's stop or its thing's deletion would have it if that comes first.
+// fire ends the attempt: TIMED_OUT, or as its job's stop or its thing's deletion would have it if that comes first. A retry
+// may follow.
 func (d timer) fire(s *core.Step) {
 	t := readThing(s, d.thing)
 	i := t.of(d.job)
@@ -64,5 +65,5 @@ func (d timer) fire(s *core.Step) {
 		code = v1.ReasonCode_REASON_CODE_STEP_TIMEOUT
 	}
 	next := a.end(statusTimedOut, s.Now)
-	emitChange(s, d.thing, a.status, &next, readDetails(a.details), "", core.Reason(code, d.deadline))
+	emitFailure(s, d.thing, a.status, &next, readDetails(a.details), "", core.Reason(code, d.deadline))
 }

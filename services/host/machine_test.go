@@ -530,7 +530,12 @@ func TestWhatWasNotToldIsToldByTheNextOwner(t *testing.T) {
 // touching is the toy with things that can be told apart.
 type touching struct{ toy }
 
-func (touching) Touches(e *v1.Event) string { return e.GetGroupCreated().GetGroup() }
+func (touching) Cut(e *v1.Event, part func(thing string) bool) *v1.Event {
+	if g := e.GetGroupCreated().GetGroup(); g == "" || !part(g) {
+		return nil
+	}
+	return e
+}
 
 func TestATakeoverGoesThroughManyEntriesInPieces(t *testing.T) {
 	r := newRig(t).own()

@@ -14,10 +14,10 @@ import (
 // stuck for long while much was written.
 const retellMax = 100_000
 
-// toucher is a core that can name the thing which an event may give something to be told of; empty for none. Then many
+// cutter is a core that can cut an event down to what it may give some things to be told of; nil is nothing. Then many
 // entries are gone through in pieces, each with all entries of some things.
-type toucher interface {
-	Touches(*v1.Event) (thing string)
+type cutter interface {
+	Cut(e *v1.Event, part func(thing string) bool) *v1.Event
 }
 
 // retold is how far a takeover has told. Parts are 0 before it has begun.
@@ -85,23 +85,29 @@ func (m *Machine) untold(ctx context.Context, part, parts int) (entries []core.P
 		}
 		after = c.Mark()
 	}
-	touches := func(*v1.Event) string { return "" }
-	t, divides := m.cfg.Core.(toucher)
+	cut := func(e *v1.Event) *v1.Event { return e }
+	t, divides := m.cfg.Core.(cutter)
 	if divides {
-		touches = t.Touches
+		cut = func(e *v1.Event) *v1.Event {
+			return t.Cut(e, func(thing string) bool {
+				return parts == 1 || int(crc32.ChecksumIEEE([]byte(thing))%uint32(parts)) == part
+			})
+		}
 	}
 	err = m.cfg.Log.ReadTo(ctx, after, m.end.Number, func(c *eventstore.Commit) error {
 		for _, e := range placed(nil, c.Commit) {
-			thing := touches(e.Entry.Event)
-			if divides && thing == "" {
+			event := cut(e.Entry.Event)
+			if event == nil {
 				continue
 			}
-			count++
-			if divides && parts == 1 && count > m.retellMax {
+			if count++; divides && parts == 1 && count > m.retellMax {
 				entries = nil
-			} else if parts == 1 || int(crc32.ChecksumIEEE([]byte(thing))%uint32(parts)) == part {
-				entries = append(entries, e)
+				continue
 			}
+			if event != e.Entry.Event {
+				e.Entry = &v1.Entry{Event: event, Reason: e.Entry.Reason}
+			}
+			entries = append(entries, e)
 		}
 		return nil
 	})
