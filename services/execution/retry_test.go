@@ -177,7 +177,9 @@ func TestWhatHoldsRetriesBack(t *testing.T) {
 		{"the job is canceled", func(r run) { r.stop(1, false) }},
 		{"and the stop is settled", func(r run) { r.stop(1, false); r.Due() }},
 		{"the job has ended", func(r run) { r.stopAs(1, phaseEnded) }},
-		{"retries are set to 0", func(r run) { r.change(&v1.JobChanged{Job: 1, Retry: &v1.RetryConfig{Criteria: []*v1.RetryCriterion{retries(onAll, 0)}}}) }},
+		{"retries are set to 0", func(r run) {
+			r.change(&v1.JobChanged{Job: 1, Retry: &v1.RetryConfig{Criteria: []*v1.RetryCriterion{retries(onAll, 0)}}})
+		}},
 		{"the thing left the targets", func(r run) { r.withdraw(1, "t") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
