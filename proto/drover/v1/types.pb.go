@@ -1375,8 +1375,10 @@ type SchedulingConfig struct {
 	EndBehavior EndBehavior            `protobuf:"varint,3,opt,name=end_behavior,json=endBehavior,proto3,enum=drover.v1.EndBehavior" json:"end_behavior,omitempty"`
 	Windows     []*MaintenanceWindow   `protobuf:"bytes,4,rep,name=windows,proto3" json:"windows,omitempty"`
 	// What the texts say, in ms since the Unix epoch; 0 is none. Filled in by the job service, never by the caller.
-	StartAtMs     int64 `protobuf:"varint,5,opt,name=start_at_ms,json=startAtMs,proto3" json:"start_at_ms,omitempty"`
-	EndAtMs       int64 `protobuf:"varint,6,opt,name=end_at_ms,json=endAtMs,proto3" json:"end_at_ms,omitempty"`
+	StartAtMs int64 `protobuf:"varint,5,opt,name=start_at_ms,json=startAtMs,proto3" json:"start_at_ms,omitempty"`
+	EndAtMs   int64 `protobuf:"varint,6,opt,name=end_at_ms,json=endAtMs,proto3" json:"end_at_ms,omitempty"`
+	// When the first of the windows opens, in ms since the Unix epoch; 0 without windows. Filled in by the job service.
+	FirstWindowMs int64 `protobuf:"varint,7,opt,name=first_window_ms,json=firstWindowMs,proto3" json:"first_window_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1449,6 +1451,13 @@ func (x *SchedulingConfig) GetStartAtMs() int64 {
 func (x *SchedulingConfig) GetEndAtMs() int64 {
 	if x != nil {
 		return x.EndAtMs
+	}
+	return 0
+}
+
+func (x *SchedulingConfig) GetFirstWindowMs() int64 {
+	if x != nil {
+		return x.FirstWindowMs
 	}
 	return 0
 }
@@ -1805,7 +1814,7 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\bcriteria\x18\x01 \x03(\v2\x19.drover.v1.RetryCriterionR\bcriteria\"\\\n" +
 	"\x0eRetryCriterion\x120\n" +
 	"\afailure\x18\x01 \x01(\x0e2\x16.drover.v1.FailureTypeR\afailure\x12\x18\n" +
-	"\aretries\x18\x02 \x01(\rR\aretries\"\xfb\x01\n" +
+	"\aretries\x18\x02 \x01(\rR\aretries\"\xa3\x02\n" +
 	"\x10SchedulingConfig\x12\x1d\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\tR\tstartTime\x12\x19\n" +
@@ -1813,7 +1822,8 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\fend_behavior\x18\x03 \x01(\x0e2\x16.drover.v1.EndBehaviorR\vendBehavior\x126\n" +
 	"\awindows\x18\x04 \x03(\v2\x1c.drover.v1.MaintenanceWindowR\awindows\x12\x1e\n" +
 	"\vstart_at_ms\x18\x05 \x01(\x03R\tstartAtMs\x12\x1a\n" +
-	"\tend_at_ms\x18\x06 \x01(\x03R\aendAtMs\"]\n" +
+	"\tend_at_ms\x18\x06 \x01(\x03R\aendAtMs\x12&\n" +
+	"\x0ffirst_window_ms\x18\a \x01(\x03R\rfirstWindowMs\"]\n" +
 	"\x11MaintenanceWindow\x12\x1d\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\tR\tstartTime\x12)\n" +

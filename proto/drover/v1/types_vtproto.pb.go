@@ -592,6 +592,11 @@ func (m *SchedulingConfig) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.FirstWindowMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.FirstWindowMs))
+		i--
+		dAtA[i] = 0x38
+	}
 	if m.EndAtMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.EndAtMs))
 		i--
@@ -1148,6 +1153,9 @@ func (m *SchedulingConfig) SizeVT() (n int) {
 	}
 	if m.EndAtMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.EndAtMs))
+	}
+	if m.FirstWindowMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.FirstWindowMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2606,6 +2614,25 @@ func (m *SchedulingConfig) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.EndAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FirstWindowMs", wireType)
+			}
+			m.FirstWindowMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FirstWindowMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
