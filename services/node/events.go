@@ -64,7 +64,7 @@ func (n *Node) readEvents(ctx context.Context, q *v1.ReadEvents) (*v1.ReadEvents
 	reply := &v1.ReadEventsReply{}
 	deadline := time.Now().Add(min(time.Duration(q.GetWaitMs())*time.Millisecond, waitMax))
 	for {
-		if err := n.readPage(ctx, after, limit, filter, reply); err != nil {
+		if err := n.readPage(ctx, n.logsWith(q), after, limit, filter, reply); err != nil {
 			return nil, err
 		}
 		if len(reply.Events) > 0 || !reply.End || time.Now().After(deadline) {
@@ -85,14 +85,14 @@ func (n *Node) readEvents(ctx context.Context, q *v1.ReadEvents) (*v1.ReadEvents
 }
 
 // readPage adds events to the reply and moves after on.
-func (n *Node) readPage(ctx context.Context, after map[id.Log]place, limit int, wanted func(*v1.Entry) bool, reply *v1.ReadEventsReply) error {
+func (n *Node) readPage(ctx context.Context, logs []*eventstore.Log, after map[id.Log]place, limit int, wanted func(*v1.RecordedEvent) bool, reply *v1.ReadEventsReply) error {
 	bytes, looked := 0, 0
 	commits := map[id.Log]uint64{}
 	for log, at := range after {
 		commits[log] = at.Number
 	}
 	full := func() bool { return len(reply.Events) >= limit || bytes >= pageBytes }
-	end, err := eventstore.Merge(ctx, n.logs, commits, func(c *eventstore.Commit) (bool, error) {
+	end, err := eventstore.Merge(ctx, logs, commits, func(c *eventstore.Commit) (bool, error) {
 		had := int(after[c.Log].Entry) // of this commit; 0 is none
 		cause := &v1.Entry{}
 		for i, e := range c.Entries {
@@ -100,10 +100,10 @@ func (n *Node) readPage(ctx context.Context, after map[id.Log]place, limit int, 
 				e.Cause = cause.Cause
 			}
 			cause = e
-			if had > 0 && i <= had || !wanted(e) {
+			r := &v1.RecordedEvent{Position: c.Log.Position(c.Number, i), AtMs: c.AtMs, Entry: e}
+			if had > 0 && i <= had || !wanted(r) {
 				continue
 			}
-			r := &v1.RecordedEvent{Position: c.Log.Position(c.Number, i), AtMs: c.AtMs, Entry: e}
 			reply.Events = append(reply.Events, r)
 			bytes += r.SizeVT() + jobIDMax
 			// No position says "the first entry alone": the page takes the second along.
@@ -123,8 +123,22 @@ func (n *Node) readPage(ctx context.Context, after map[id.Log]place, limit int, 
 	return err
 }
 
-// eventFilter is the question's job and thing as a function.
-func (n *Node) eventFilter(ctx context.Context, q *v1.ReadEvents) (func(*v1.Entry) bool, error) {
+// logsWith are the logs that may hold what is asked for: what happens to a thing stands in no other home's log.
+func (n *Node) logsWith(q *v1.ReadEvents) []*eventstore.Log {
+	home := id.HomeOf(q.GetThing(), n.homes)
+	var logs []*eventstore.Log
+	for _, l := range n.logs {
+		if name := l.Name(); name.Service == v1.Service_SERVICE_EXECUTION && (q.GetJobLevel() || q.GetThing() != "" && name.Home != home) {
+			continue
+		}
+		logs = append(logs, l)
+	}
+	return logs
+}
+
+// eventFilter is the question's job and thing as a function. At the level of jobs it takes lists of things out of the
+// events, which nobody else holds.
+func (n *Node) eventFilter(ctx context.Context, q *v1.ReadEvents) (func(*v1.RecordedEvent) bool, error) {
 	var number uint64
 	if q.GetJobId() != "" {
 		job, err := id.ParseJob(q.GetJobId())
@@ -142,7 +156,26 @@ func (n *Node) eventFilter(ctx context.Context, q *v1.ReadEvents) (func(*v1.Entr
 			return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "thingName", "%v", err)
 		}
 	}
-	return func(e *v1.Entry) bool {
-		return (number == 0 || e.GetEvent().Job() == number) && (q.GetThing() == "" || e.GetEvent().Names(q.GetThing()))
+	return func(r *v1.RecordedEvent) bool {
+		e := r.GetEntry().GetEvent()
+		if number != 0 && e.Job() != number || q.GetThing() != "" && !e.Names(q.GetThing()) || q.GetJobLevel() && e.Job() == 0 {
+			return false
+		}
+		if q.GetJobLevel() {
+			r.Things = leaveThingsOut(e)
+		}
+		return true
 	}, nil
+}
+
+// leaveThingsOut empties an event's list of things and says how many there were.
+func leaveThingsOut(e *v1.Event) uint32 {
+	body := e.Body()
+	f := body.Descriptor().Fields().ByName("things")
+	if f == nil || !f.IsList() {
+		return 0
+	}
+	n := body.Get(f).List().Len()
+	body.Clear(f)
+	return uint32(n)
 }

@@ -211,7 +211,19 @@ func TestEventsAreReadInPagesAndByJobAndThing(t *testing.T) {
 	if got := read(&v1.ReadEvents{JobId: "j"}); got[0] != "JobCreated" || len(got) < 16 {
 		t.Fatalf("events of a job: %v", got)
 	}
-	_, err := bus.ReadEvents.Call(t.Context(), s.client, &v1.ReadEvents{JobId: "nope"})
+	level, err := bus.ReadEvents.Call(t.Context(), s.client, &v1.ReadEvents{JobId: "j", JobLevel: true})
+	if err != nil || len(level.GetEvents()) < 6 {
+		t.Fatalf("at the level of the job: %v, %v", level, err)
+	}
+	for _, e := range level.GetEvents() {
+		if selected := e.GetEntry().GetEvent().GetThingsSelected(); selected != nil && (e.GetThings() != 10 || len(selected.GetThings()) != 0) {
+			t.Fatalf("at the level of the job: %v", e)
+		}
+		if e.GetPosition().GetService() == v1.Service_SERVICE_EXECUTION || e.GetEntry().GetEvent().Job() == 0 {
+			t.Fatalf("at the level of the job: %v", e)
+		}
+	}
+	_, err = bus.ReadEvents.Call(t.Context(), s.client, &v1.ReadEvents{JobId: "nope"})
 	if r := new(v1.Refusal); !errors.As(err, &r) || r.GetCode() != v1.RefusalCode_REFUSAL_CODE_NOT_FOUND {
 		t.Fatalf("an unknown job: %v", err)
 	}

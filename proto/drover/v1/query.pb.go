@@ -3332,7 +3332,10 @@ type ReadEvents struct {
 	// 0 is 100; at most 1,000.
 	Limit uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// If nothing has come, wait for at most so long, and at most 10,000.
-	WaitMs        uint32 `protobuf:"varint,6,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs uint32 `protobuf:"varint,6,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// Only events of jobs as a whole: the logs of executions are passed over, and lists of things are left out
+	// (RecordedEvent.things), so that the story of a job does not grow with its things.
+	JobLevel      bool `protobuf:"varint,7,opt,name=job_level,json=jobLevel,proto3" json:"job_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3409,6 +3412,13 @@ func (x *ReadEvents) GetWaitMs() uint32 {
 	return 0
 }
 
+func (x *ReadEvents) GetJobLevel() bool {
+	if x != nil {
+		return x.JobLevel
+	}
+	return false
+}
+
 type ReadEventsReply struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*RecordedEvent       `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -3478,7 +3488,9 @@ type RecordedEvent struct {
 	AtMs     int64                  `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	Entry    *Entry                 `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The job id behind the event's job number, if it has one.
-	JobId         string `protobuf:"bytes,4,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	JobId string `protobuf:"bytes,4,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// How many things stood in the event's list, where that was left out.
+	Things        uint32 `protobuf:"varint,5,opt,name=things,proto3" json:"things,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3539,6 +3551,13 @@ func (x *RecordedEvent) GetJobId() string {
 		return x.JobId
 	}
 	return ""
+}
+
+func (x *RecordedEvent) GetThings() uint32 {
+	if x != nil {
+		return x.Things
+	}
+	return 0
 }
 
 // ListPartitions asks who owns what. It is answered from the leases, the members' own reports and the logs' ends.
@@ -4786,7 +4805,7 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12\x16\n" +
 	"\x06things\x18\x02 \x03(\tR\x06things\x12\x1d\n" +
 	"\n" +
-	"next_token\x18\x03 \x01(\tR\tnextToken\"\xc7\x01\n" +
+	"next_token\x18\x03 \x01(\tR\tnextToken\"\xe4\x01\n" +
 	"\n" +
 	"ReadEvents\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12\x15\n" +
@@ -4794,16 +4813,18 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x05thing\x18\x03 \x01(\tR\x05thing\x12)\n" +
 	"\x05since\x18\x04 \x03(\v2\x13.drover.v1.PositionR\x05since\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\rR\x05limit\x12\x17\n" +
-	"\await_ms\x18\x06 \x01(\rR\x06waitMs\"~\n" +
+	"\await_ms\x18\x06 \x01(\rR\x06waitMs\x12\x1b\n" +
+	"\tjob_level\x18\a \x01(\bR\bjobLevel\"~\n" +
 	"\x0fReadEventsReply\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.drover.v1.RecordedEventR\x06events\x12'\n" +
 	"\x04next\x18\x02 \x03(\v2\x13.drover.v1.PositionR\x04next\x12\x10\n" +
-	"\x03end\x18\x03 \x01(\bR\x03end\"\x94\x01\n" +
+	"\x03end\x18\x03 \x01(\bR\x03end\"\xac\x01\n" +
 	"\rRecordedEvent\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
 	"\x05entry\x18\x03 \x01(\v2\x10.drover.v1.EntryR\x05entry\x12\x15\n" +
-	"\x06job_id\x18\x04 \x01(\tR\x05jobId\"\x10\n" +
+	"\x06job_id\x18\x04 \x01(\tR\x05jobId\x12\x16\n" +
+	"\x06things\x18\x05 \x01(\rR\x06things\"\x10\n" +
 	"\x0eListPartitions\"x\n" +
 	"\x13ListPartitionsReply\x124\n" +
 	"\n" +
