@@ -68,6 +68,7 @@ type Event struct {
 	//	*Event_SelectionClosed
 	//	*Event_RegistryTagged
 	//	*Event_RegistryUntagged
+	//	*Event_ChangesMatched
 	//	*Event_JobOpened
 	//	*Event_ThingsWaiting
 	//	*Event_WaitingComplete
@@ -487,6 +488,15 @@ func (x *Event) GetRegistryUntagged() *RegistryUntagged {
 	if x != nil {
 		if x, ok := x.Event.(*Event_RegistryUntagged); ok {
 			return x.RegistryUntagged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetChangesMatched() *ChangesMatched {
+	if x != nil {
+		if x, ok := x.Event.(*Event_ChangesMatched); ok {
+			return x.ChangesMatched
 		}
 	}
 	return nil
@@ -931,6 +941,10 @@ type Event_RegistryUntagged struct {
 	RegistryUntagged *RegistryUntagged `protobuf:"bytes,57,opt,name=registry_untagged,json=registryUntagged,proto3,oneof"`
 }
 
+type Event_ChangesMatched struct {
+	ChangesMatched *ChangesMatched `protobuf:"bytes,58,opt,name=changes_matched,json=changesMatched,proto3,oneof"`
+}
+
 type Event_JobOpened struct {
 	JobOpened *JobOpened `protobuf:"bytes,70,opt,name=job_opened,json=jobOpened,proto3,oneof"`
 }
@@ -1132,6 +1146,8 @@ func (*Event_SelectionClosed) isEvent_Event() {}
 func (*Event_RegistryTagged) isEvent_Event() {}
 
 func (*Event_RegistryUntagged) isEvent_Event() {}
+
+func (*Event_ChangesMatched) isEvent_Event() {}
 
 func (*Event_JobOpened) isEvent_Event() {}
 
@@ -3497,11 +3513,13 @@ func (x *ThingJoined) GetThing() *ThingRef {
 	return nil
 }
 
-// ThingLeft (log.targeting).
+// ThingLeft (log.targeting). Of a group that was deleted it is a slice of that: the thing was no member any more since then.
 type ThingLeft struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
-	Thing         *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Group string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Thing *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
+	// Names the group also when its name belongs to another one by now.
+	GroupNumber   uint64 `protobuf:"varint,3,opt,name=group_number,json=groupNumber,proto3" json:"group_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3548,6 +3566,13 @@ func (x *ThingLeft) GetThing() *ThingRef {
 		return x.Thing
 	}
 	return nil
+}
+
+func (x *ThingLeft) GetGroupNumber() uint64 {
+	if x != nil {
+		return x.GroupNumber
+	}
+	return 0
 }
 
 // SelectionStarted (log.targeting): an intent. What it selects is as of the commit that holds it.
@@ -3782,6 +3807,53 @@ func (x *SelectionClosed) GetJob() uint64 {
 	return 0
 }
 
+// ChangesMatched (log.targeting): joins and leaves up to here were held against the continuous jobs. What came of it,
+// ThingsSelected and ThingsDeselected, stands before it in the same commit.
+type ChangesMatched struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the next slice goes on; opaque to all but targeting.
+	Resume        []byte `protobuf:"bytes,1,opt,name=resume,proto3" json:"resume,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangesMatched) Reset() {
+	*x = ChangesMatched{}
+	mi := &file_drover_v1_event_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangesMatched) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangesMatched) ProtoMessage() {}
+
+func (x *ChangesMatched) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangesMatched.ProtoReflect.Descriptor instead.
+func (*ChangesMatched) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ChangesMatched) GetResume() []byte {
+	if x != nil {
+		return x.Resume
+	}
+	return nil
+}
+
 // SelectionFinished (log.targeting): no slice follows.
 type SelectionFinished struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3793,7 +3865,7 @@ type SelectionFinished struct {
 
 func (x *SelectionFinished) Reset() {
 	*x = SelectionFinished{}
-	mi := &file_drover_v1_event_proto_msgTypes[41]
+	mi := &file_drover_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3805,7 +3877,7 @@ func (x *SelectionFinished) String() string {
 func (*SelectionFinished) ProtoMessage() {}
 
 func (x *SelectionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[41]
+	mi := &file_drover_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3818,7 +3890,7 @@ func (x *SelectionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectionFinished.ProtoReflect.Descriptor instead.
 func (*SelectionFinished) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SelectionFinished) GetJob() uint64 {
@@ -3858,7 +3930,7 @@ type JobOpened struct {
 
 func (x *JobOpened) Reset() {
 	*x = JobOpened{}
-	mi := &file_drover_v1_event_proto_msgTypes[42]
+	mi := &file_drover_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3870,7 +3942,7 @@ func (x *JobOpened) String() string {
 func (*JobOpened) ProtoMessage() {}
 
 func (x *JobOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[42]
+	mi := &file_drover_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3883,7 +3955,7 @@ func (x *JobOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobOpened.ProtoReflect.Descriptor instead.
 func (*JobOpened) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *JobOpened) GetJob() uint64 {
@@ -3993,7 +4065,7 @@ type JobChanged struct {
 
 func (x *JobChanged) Reset() {
 	*x = JobChanged{}
-	mi := &file_drover_v1_event_proto_msgTypes[43]
+	mi := &file_drover_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4077,7 @@ func (x *JobChanged) String() string {
 func (*JobChanged) ProtoMessage() {}
 
 func (x *JobChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[43]
+	mi := &file_drover_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4090,7 @@ func (x *JobChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobChanged.ProtoReflect.Descriptor instead.
 func (*JobChanged) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *JobChanged) GetJob() uint64 {
@@ -4074,7 +4146,7 @@ type WindowOpened struct {
 
 func (x *WindowOpened) Reset() {
 	*x = WindowOpened{}
-	mi := &file_drover_v1_event_proto_msgTypes[44]
+	mi := &file_drover_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4086,7 +4158,7 @@ func (x *WindowOpened) String() string {
 func (*WindowOpened) ProtoMessage() {}
 
 func (x *WindowOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[44]
+	mi := &file_drover_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4099,7 +4171,7 @@ func (x *WindowOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowOpened.ProtoReflect.Descriptor instead.
 func (*WindowOpened) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WindowOpened) GetJob() uint64 {
@@ -4129,7 +4201,7 @@ type WindowClosed struct {
 
 func (x *WindowClosed) Reset() {
 	*x = WindowClosed{}
-	mi := &file_drover_v1_event_proto_msgTypes[45]
+	mi := &file_drover_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4141,7 +4213,7 @@ func (x *WindowClosed) String() string {
 func (*WindowClosed) ProtoMessage() {}
 
 func (x *WindowClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[45]
+	mi := &file_drover_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4154,7 +4226,7 @@ func (x *WindowClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowClosed.ProtoReflect.Descriptor instead.
 func (*WindowClosed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WindowClosed) GetJob() uint64 {
@@ -4194,7 +4266,7 @@ type AbortTriggered struct {
 
 func (x *AbortTriggered) Reset() {
 	*x = AbortTriggered{}
-	mi := &file_drover_v1_event_proto_msgTypes[46]
+	mi := &file_drover_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4206,7 +4278,7 @@ func (x *AbortTriggered) String() string {
 func (*AbortTriggered) ProtoMessage() {}
 
 func (x *AbortTriggered) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[46]
+	mi := &file_drover_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4219,7 +4291,7 @@ func (x *AbortTriggered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortTriggered.ProtoReflect.Descriptor instead.
 func (*AbortTriggered) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AbortTriggered) GetJob() uint64 {
@@ -4305,7 +4377,7 @@ type ThingsJoined struct {
 
 func (x *ThingsJoined) Reset() {
 	*x = ThingsJoined{}
-	mi := &file_drover_v1_event_proto_msgTypes[47]
+	mi := &file_drover_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4317,7 +4389,7 @@ func (x *ThingsJoined) String() string {
 func (*ThingsJoined) ProtoMessage() {}
 
 func (x *ThingsJoined) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[47]
+	mi := &file_drover_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4330,7 +4402,7 @@ func (x *ThingsJoined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsJoined.ProtoReflect.Descriptor instead.
 func (*ThingsJoined) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ThingsJoined) GetJob() uint64 {
@@ -4367,7 +4439,7 @@ type ThingsWithdrawn struct {
 
 func (x *ThingsWithdrawn) Reset() {
 	*x = ThingsWithdrawn{}
-	mi := &file_drover_v1_event_proto_msgTypes[48]
+	mi := &file_drover_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4379,7 +4451,7 @@ func (x *ThingsWithdrawn) String() string {
 func (*ThingsWithdrawn) ProtoMessage() {}
 
 func (x *ThingsWithdrawn) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[48]
+	mi := &file_drover_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4392,7 +4464,7 @@ func (x *ThingsWithdrawn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsWithdrawn.ProtoReflect.Descriptor instead.
 func (*ThingsWithdrawn) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ThingsWithdrawn) GetJob() uint64 {
@@ -4426,7 +4498,7 @@ type JobErased struct {
 
 func (x *JobErased) Reset() {
 	*x = JobErased{}
-	mi := &file_drover_v1_event_proto_msgTypes[49]
+	mi := &file_drover_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4438,7 +4510,7 @@ func (x *JobErased) String() string {
 func (*JobErased) ProtoMessage() {}
 
 func (x *JobErased) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[49]
+	mi := &file_drover_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4451,7 +4523,7 @@ func (x *JobErased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobErased.ProtoReflect.Descriptor instead.
 func (*JobErased) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *JobErased) GetJob() uint64 {
@@ -4474,7 +4546,7 @@ type ThingsWaiting struct {
 
 func (x *ThingsWaiting) Reset() {
 	*x = ThingsWaiting{}
-	mi := &file_drover_v1_event_proto_msgTypes[50]
+	mi := &file_drover_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4486,7 +4558,7 @@ func (x *ThingsWaiting) String() string {
 func (*ThingsWaiting) ProtoMessage() {}
 
 func (x *ThingsWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[50]
+	mi := &file_drover_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4499,7 +4571,7 @@ func (x *ThingsWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsWaiting.ProtoReflect.Descriptor instead.
 func (*ThingsWaiting) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ThingsWaiting) GetJob() uint64 {
@@ -4534,7 +4606,7 @@ type WaitingComplete struct {
 
 func (x *WaitingComplete) Reset() {
 	*x = WaitingComplete{}
-	mi := &file_drover_v1_event_proto_msgTypes[51]
+	mi := &file_drover_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4546,7 +4618,7 @@ func (x *WaitingComplete) String() string {
 func (*WaitingComplete) ProtoMessage() {}
 
 func (x *WaitingComplete) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[51]
+	mi := &file_drover_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4559,7 +4631,7 @@ func (x *WaitingComplete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingComplete.ProtoReflect.Descriptor instead.
 func (*WaitingComplete) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WaitingComplete) GetJob() uint64 {
@@ -4596,7 +4668,7 @@ type ExecutionsReleased struct {
 
 func (x *ExecutionsReleased) Reset() {
 	*x = ExecutionsReleased{}
-	mi := &file_drover_v1_event_proto_msgTypes[52]
+	mi := &file_drover_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4608,7 +4680,7 @@ func (x *ExecutionsReleased) String() string {
 func (*ExecutionsReleased) ProtoMessage() {}
 
 func (x *ExecutionsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[52]
+	mi := &file_drover_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4621,7 +4693,7 @@ func (x *ExecutionsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionsReleased.ProtoReflect.Descriptor instead.
 func (*ExecutionsReleased) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ExecutionsReleased) GetJob() uint64 {
@@ -4683,7 +4755,7 @@ type Observed struct {
 
 func (x *Observed) Reset() {
 	*x = Observed{}
-	mi := &file_drover_v1_event_proto_msgTypes[53]
+	mi := &file_drover_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +4767,7 @@ func (x *Observed) String() string {
 func (*Observed) ProtoMessage() {}
 
 func (x *Observed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[53]
+	mi := &file_drover_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +4780,7 @@ func (x *Observed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observed.ProtoReflect.Descriptor instead.
 func (*Observed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Observed) GetHomes() []*HomeTally {
@@ -4730,7 +4802,7 @@ type HomeTally struct {
 
 func (x *HomeTally) Reset() {
 	*x = HomeTally{}
-	mi := &file_drover_v1_event_proto_msgTypes[54]
+	mi := &file_drover_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4742,7 +4814,7 @@ func (x *HomeTally) String() string {
 func (*HomeTally) ProtoMessage() {}
 
 func (x *HomeTally) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[54]
+	mi := &file_drover_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4755,7 +4827,7 @@ func (x *HomeTally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeTally.ProtoReflect.Descriptor instead.
 func (*HomeTally) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *HomeTally) GetHome() uint32 {
@@ -4798,7 +4870,7 @@ type ObservedTally struct {
 
 func (x *ObservedTally) Reset() {
 	*x = ObservedTally{}
-	mi := &file_drover_v1_event_proto_msgTypes[55]
+	mi := &file_drover_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4810,7 +4882,7 @@ func (x *ObservedTally) String() string {
 func (*ObservedTally) ProtoMessage() {}
 
 func (x *ObservedTally) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[55]
+	mi := &file_drover_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4823,7 +4895,7 @@ func (x *ObservedTally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedTally.ProtoReflect.Descriptor instead.
 func (*ObservedTally) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ObservedTally) GetJob() uint64 {
@@ -4900,7 +4972,7 @@ type ObservedCount struct {
 
 func (x *ObservedCount) Reset() {
 	*x = ObservedCount{}
-	mi := &file_drover_v1_event_proto_msgTypes[56]
+	mi := &file_drover_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4912,7 +4984,7 @@ func (x *ObservedCount) String() string {
 func (*ObservedCount) ProtoMessage() {}
 
 func (x *ObservedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[56]
+	mi := &file_drover_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4925,7 +4997,7 @@ func (x *ObservedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedCount.ProtoReflect.Descriptor instead.
 func (*ObservedCount) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ObservedCount) GetStatus() ExecutionStatus {
@@ -4957,7 +5029,7 @@ type JobStopped struct {
 
 func (x *JobStopped) Reset() {
 	*x = JobStopped{}
-	mi := &file_drover_v1_event_proto_msgTypes[57]
+	mi := &file_drover_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4969,7 +5041,7 @@ func (x *JobStopped) String() string {
 func (*JobStopped) ProtoMessage() {}
 
 func (x *JobStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[57]
+	mi := &file_drover_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4982,7 +5054,7 @@ func (x *JobStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStopped.ProtoReflect.Descriptor instead.
 func (*JobStopped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *JobStopped) GetJob() uint64 {
@@ -5029,7 +5101,7 @@ type ThingsDropped struct {
 
 func (x *ThingsDropped) Reset() {
 	*x = ThingsDropped{}
-	mi := &file_drover_v1_event_proto_msgTypes[58]
+	mi := &file_drover_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5041,7 +5113,7 @@ func (x *ThingsDropped) String() string {
 func (*ThingsDropped) ProtoMessage() {}
 
 func (x *ThingsDropped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[58]
+	mi := &file_drover_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5054,7 +5126,7 @@ func (x *ThingsDropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsDropped.ProtoReflect.Descriptor instead.
 func (*ThingsDropped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ThingsDropped) GetJob() uint64 {
@@ -5102,7 +5174,7 @@ type JobClosed struct {
 
 func (x *JobClosed) Reset() {
 	*x = JobClosed{}
-	mi := &file_drover_v1_event_proto_msgTypes[59]
+	mi := &file_drover_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5114,7 +5186,7 @@ func (x *JobClosed) String() string {
 func (*JobClosed) ProtoMessage() {}
 
 func (x *JobClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[59]
+	mi := &file_drover_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5127,7 +5199,7 @@ func (x *JobClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobClosed.ProtoReflect.Descriptor instead.
 func (*JobClosed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *JobClosed) GetJob() uint64 {
@@ -5148,7 +5220,7 @@ type JobDrained struct {
 
 func (x *JobDrained) Reset() {
 	*x = JobDrained{}
-	mi := &file_drover_v1_event_proto_msgTypes[60]
+	mi := &file_drover_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5160,7 +5232,7 @@ func (x *JobDrained) String() string {
 func (*JobDrained) ProtoMessage() {}
 
 func (x *JobDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[60]
+	mi := &file_drover_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5173,7 +5245,7 @@ func (x *JobDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDrained.ProtoReflect.Descriptor instead.
 func (*JobDrained) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *JobDrained) GetJob() uint64 {
@@ -5201,7 +5273,7 @@ type ThingRemoved struct {
 
 func (x *ThingRemoved) Reset() {
 	*x = ThingRemoved{}
-	mi := &file_drover_v1_event_proto_msgTypes[61]
+	mi := &file_drover_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5213,7 +5285,7 @@ func (x *ThingRemoved) String() string {
 func (*ThingRemoved) ProtoMessage() {}
 
 func (x *ThingRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[61]
+	mi := &file_drover_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5226,7 +5298,7 @@ func (x *ThingRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingRemoved.ProtoReflect.Descriptor instead.
 func (*ThingRemoved) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ThingRemoved) GetThing() *ThingRef {
@@ -5261,7 +5333,7 @@ type JobLearned struct {
 
 func (x *JobLearned) Reset() {
 	*x = JobLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[62]
+	mi := &file_drover_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5273,7 +5345,7 @@ func (x *JobLearned) String() string {
 func (*JobLearned) ProtoMessage() {}
 
 func (x *JobLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[62]
+	mi := &file_drover_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5286,7 +5358,7 @@ func (x *JobLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobLearned.ProtoReflect.Descriptor instead.
 func (*JobLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *JobLearned) GetJob() uint64 {
@@ -5358,7 +5430,7 @@ type JobChangeLearned struct {
 
 func (x *JobChangeLearned) Reset() {
 	*x = JobChangeLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[63]
+	mi := &file_drover_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5370,7 +5442,7 @@ func (x *JobChangeLearned) String() string {
 func (*JobChangeLearned) ProtoMessage() {}
 
 func (x *JobChangeLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[63]
+	mi := &file_drover_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5383,7 +5455,7 @@ func (x *JobChangeLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobChangeLearned.ProtoReflect.Descriptor instead.
 func (*JobChangeLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *JobChangeLearned) GetJob() uint64 {
@@ -5428,7 +5500,7 @@ type WindowLearned struct {
 
 func (x *WindowLearned) Reset() {
 	*x = WindowLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[64]
+	mi := &file_drover_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5440,7 +5512,7 @@ func (x *WindowLearned) String() string {
 func (*WindowLearned) ProtoMessage() {}
 
 func (x *WindowLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[64]
+	mi := &file_drover_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5453,7 +5525,7 @@ func (x *WindowLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowLearned.ProtoReflect.Descriptor instead.
 func (*WindowLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *WindowLearned) GetJob() uint64 {
@@ -5491,7 +5563,7 @@ type ExecutionsShown struct {
 
 func (x *ExecutionsShown) Reset() {
 	*x = ExecutionsShown{}
-	mi := &file_drover_v1_event_proto_msgTypes[65]
+	mi := &file_drover_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5503,7 +5575,7 @@ func (x *ExecutionsShown) String() string {
 func (*ExecutionsShown) ProtoMessage() {}
 
 func (x *ExecutionsShown) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[65]
+	mi := &file_drover_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5516,7 +5588,7 @@ func (x *ExecutionsShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionsShown.ProtoReflect.Descriptor instead.
 func (*ExecutionsShown) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{65}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ExecutionsShown) GetJob() uint64 {
@@ -5555,7 +5627,7 @@ type RetryDropped struct {
 
 func (x *RetryDropped) Reset() {
 	*x = RetryDropped{}
-	mi := &file_drover_v1_event_proto_msgTypes[66]
+	mi := &file_drover_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5567,7 +5639,7 @@ func (x *RetryDropped) String() string {
 func (*RetryDropped) ProtoMessage() {}
 
 func (x *RetryDropped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[66]
+	mi := &file_drover_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5580,7 +5652,7 @@ func (x *RetryDropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDropped.ProtoReflect.Descriptor instead.
 func (*RetryDropped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{66}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RetryDropped) GetJob() uint64 {
@@ -5629,7 +5701,7 @@ type ErasureLearned struct {
 
 func (x *ErasureLearned) Reset() {
 	*x = ErasureLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[67]
+	mi := &file_drover_v1_event_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5641,7 +5713,7 @@ func (x *ErasureLearned) String() string {
 func (*ErasureLearned) ProtoMessage() {}
 
 func (x *ErasureLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[67]
+	mi := &file_drover_v1_event_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5654,7 +5726,7 @@ func (x *ErasureLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureLearned.ProtoReflect.Descriptor instead.
 func (*ErasureLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{67}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ErasureLearned) GetJob() uint64 {
@@ -5685,7 +5757,7 @@ type ExecutionDeleted struct {
 
 func (x *ExecutionDeleted) Reset() {
 	*x = ExecutionDeleted{}
-	mi := &file_drover_v1_event_proto_msgTypes[68]
+	mi := &file_drover_v1_event_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5697,7 +5769,7 @@ func (x *ExecutionDeleted) String() string {
 func (*ExecutionDeleted) ProtoMessage() {}
 
 func (x *ExecutionDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[68]
+	mi := &file_drover_v1_event_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5710,7 +5782,7 @@ func (x *ExecutionDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionDeleted.ProtoReflect.Descriptor instead.
 func (*ExecutionDeleted) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{68}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ExecutionDeleted) GetJob() uint64 {
@@ -5789,7 +5861,7 @@ type WithdrawalLearned struct {
 
 func (x *WithdrawalLearned) Reset() {
 	*x = WithdrawalLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[69]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5801,7 +5873,7 @@ func (x *WithdrawalLearned) String() string {
 func (*WithdrawalLearned) ProtoMessage() {}
 
 func (x *WithdrawalLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[69]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5814,7 +5886,7 @@ func (x *WithdrawalLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawalLearned.ProtoReflect.Descriptor instead.
 func (*WithdrawalLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *WithdrawalLearned) GetJob() uint64 {
@@ -5847,7 +5919,7 @@ type ExecutionQueued struct {
 
 func (x *ExecutionQueued) Reset() {
 	*x = ExecutionQueued{}
-	mi := &file_drover_v1_event_proto_msgTypes[70]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5859,7 +5931,7 @@ func (x *ExecutionQueued) String() string {
 func (*ExecutionQueued) ProtoMessage() {}
 
 func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[70]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5872,7 +5944,7 @@ func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionQueued.ProtoReflect.Descriptor instead.
 func (*ExecutionQueued) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ExecutionQueued) GetJob() uint64 {
@@ -5943,7 +6015,7 @@ type ExecutionChanged struct {
 
 func (x *ExecutionChanged) Reset() {
 	*x = ExecutionChanged{}
-	mi := &file_drover_v1_event_proto_msgTypes[71]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5955,7 +6027,7 @@ func (x *ExecutionChanged) String() string {
 func (*ExecutionChanged) ProtoMessage() {}
 
 func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[71]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5968,7 +6040,7 @@ func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionChanged.ProtoReflect.Descriptor instead.
 func (*ExecutionChanged) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ExecutionChanged) GetJob() uint64 {
@@ -6094,7 +6166,7 @@ type ReleaseRefused struct {
 
 func (x *ReleaseRefused) Reset() {
 	*x = ReleaseRefused{}
-	mi := &file_drover_v1_event_proto_msgTypes[72]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6106,7 +6178,7 @@ func (x *ReleaseRefused) String() string {
 func (*ReleaseRefused) ProtoMessage() {}
 
 func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[72]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6119,7 +6191,7 @@ func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRefused.ProtoReflect.Descriptor instead.
 func (*ReleaseRefused) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReleaseRefused) GetJob() uint64 {
@@ -6150,7 +6222,7 @@ type StopLearned struct {
 
 func (x *StopLearned) Reset() {
 	*x = StopLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[73]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6162,7 +6234,7 @@ func (x *StopLearned) String() string {
 func (*StopLearned) ProtoMessage() {}
 
 func (x *StopLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[73]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6175,7 +6247,7 @@ func (x *StopLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopLearned.ProtoReflect.Descriptor instead.
 func (*StopLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *StopLearned) GetJob() uint64 {
@@ -6210,7 +6282,7 @@ type HomeSettled struct {
 
 func (x *HomeSettled) Reset() {
 	*x = HomeSettled{}
-	mi := &file_drover_v1_event_proto_msgTypes[74]
+	mi := &file_drover_v1_event_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6222,7 +6294,7 @@ func (x *HomeSettled) String() string {
 func (*HomeSettled) ProtoMessage() {}
 
 func (x *HomeSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[74]
+	mi := &file_drover_v1_event_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6235,7 +6307,7 @@ func (x *HomeSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeSettled.ProtoReflect.Descriptor instead.
 func (*HomeSettled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *HomeSettled) GetJob() uint64 {
@@ -6262,7 +6334,7 @@ type ThingForgotten struct {
 
 func (x *ThingForgotten) Reset() {
 	*x = ThingForgotten{}
-	mi := &file_drover_v1_event_proto_msgTypes[75]
+	mi := &file_drover_v1_event_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6274,7 +6346,7 @@ func (x *ThingForgotten) String() string {
 func (*ThingForgotten) ProtoMessage() {}
 
 func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[75]
+	mi := &file_drover_v1_event_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6287,7 +6359,7 @@ func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingForgotten.ProtoReflect.Descriptor instead.
 func (*ThingForgotten) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{75}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ThingForgotten) GetThing() *ThingRef {
@@ -6301,7 +6373,7 @@ var File_drover_v1_event_proto protoreflect.FileDescriptor
 
 const file_drover_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\x9e%\n" +
+	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\xe4%\n" +
 	"\x05Event\x125\n" +
 	"\n" +
 	"log_opened\x18\x01 \x01(\v2\x14.drover.v1.LogOpenedH\x00R\tlogOpened\x12(\n" +
@@ -6348,7 +6420,8 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x11things_deselected\x186 \x01(\v2\x1b.drover.v1.ThingsDeselectedH\x00R\x10thingsDeselected\x12G\n" +
 	"\x10selection_closed\x187 \x01(\v2\x1a.drover.v1.SelectionClosedH\x00R\x0fselectionClosed\x12D\n" +
 	"\x0fregistry_tagged\x188 \x01(\v2\x19.drover.v1.RegistryTaggedH\x00R\x0eregistryTagged\x12J\n" +
-	"\x11registry_untagged\x189 \x01(\v2\x1b.drover.v1.RegistryUntaggedH\x00R\x10registryUntagged\x125\n" +
+	"\x11registry_untagged\x189 \x01(\v2\x1b.drover.v1.RegistryUntaggedH\x00R\x10registryUntagged\x12D\n" +
+	"\x0fchanges_matched\x18: \x01(\v2\x19.drover.v1.ChangesMatchedH\x00R\x0echangesMatched\x125\n" +
 	"\n" +
 	"job_opened\x18F \x01(\v2\x14.drover.v1.JobOpenedH\x00R\tjobOpened\x12A\n" +
 	"\x0ethings_waiting\x18G \x01(\v2\x18.drover.v1.ThingsWaitingH\x00R\rthingsWaiting\x12G\n" +
@@ -6571,10 +6644,11 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x04keys\x18\x02 \x03(\tR\x04keys\"N\n" +
 	"\vThingJoined\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12)\n" +
-	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"L\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"o\n" +
 	"\tThingLeft\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12)\n" +
-	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"\x98\x01\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12!\n" +
+	"\fgroup_number\x18\x03 \x01(\x04R\vgroupNumber\"\x98\x01\n" +
 	"\x10SelectionStarted\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.drover.v1.TargetR\atargets\x12E\n" +
@@ -6588,7 +6662,9 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
 	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"#\n" +
 	"\x0fSelectionClosed\x12\x10\n" +
-	"\x03job\x18\x01 \x01(\x04R\x03job\"=\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"(\n" +
+	"\x0eChangesMatched\x12\x16\n" +
+	"\x06resume\x18\x01 \x01(\fR\x06resume\"=\n" +
 	"\x11SelectionFinished\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
 	"\x06things\x18\x02 \x01(\x04R\x06things\"\xa0\x04\n" +
@@ -6797,7 +6873,7 @@ func file_drover_v1_event_proto_rawDescGZIP() []byte {
 	return file_drover_v1_event_proto_rawDescData
 }
 
-var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
+var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 77)
 var file_drover_v1_event_proto_goTypes = []any{
 	(*Event)(nil),               // 0: drover.v1.Event
 	(*LogOpened)(nil),           // 1: drover.v1.LogOpened
@@ -6840,62 +6916,63 @@ var file_drover_v1_event_proto_goTypes = []any{
 	(*ThingsSelected)(nil),      // 38: drover.v1.ThingsSelected
 	(*ThingsDeselected)(nil),    // 39: drover.v1.ThingsDeselected
 	(*SelectionClosed)(nil),     // 40: drover.v1.SelectionClosed
-	(*SelectionFinished)(nil),   // 41: drover.v1.SelectionFinished
-	(*JobOpened)(nil),           // 42: drover.v1.JobOpened
-	(*JobChanged)(nil),          // 43: drover.v1.JobChanged
-	(*WindowOpened)(nil),        // 44: drover.v1.WindowOpened
-	(*WindowClosed)(nil),        // 45: drover.v1.WindowClosed
-	(*AbortTriggered)(nil),      // 46: drover.v1.AbortTriggered
-	(*ThingsJoined)(nil),        // 47: drover.v1.ThingsJoined
-	(*ThingsWithdrawn)(nil),     // 48: drover.v1.ThingsWithdrawn
-	(*JobErased)(nil),           // 49: drover.v1.JobErased
-	(*ThingsWaiting)(nil),       // 50: drover.v1.ThingsWaiting
-	(*WaitingComplete)(nil),     // 51: drover.v1.WaitingComplete
-	(*ExecutionsReleased)(nil),  // 52: drover.v1.ExecutionsReleased
-	(*Observed)(nil),            // 53: drover.v1.Observed
-	(*HomeTally)(nil),           // 54: drover.v1.HomeTally
-	(*ObservedTally)(nil),       // 55: drover.v1.ObservedTally
-	(*ObservedCount)(nil),       // 56: drover.v1.ObservedCount
-	(*JobStopped)(nil),          // 57: drover.v1.JobStopped
-	(*ThingsDropped)(nil),       // 58: drover.v1.ThingsDropped
-	(*JobClosed)(nil),           // 59: drover.v1.JobClosed
-	(*JobDrained)(nil),          // 60: drover.v1.JobDrained
-	(*ThingRemoved)(nil),        // 61: drover.v1.ThingRemoved
-	(*JobLearned)(nil),          // 62: drover.v1.JobLearned
-	(*JobChangeLearned)(nil),    // 63: drover.v1.JobChangeLearned
-	(*WindowLearned)(nil),       // 64: drover.v1.WindowLearned
-	(*ExecutionsShown)(nil),     // 65: drover.v1.ExecutionsShown
-	(*RetryDropped)(nil),        // 66: drover.v1.RetryDropped
-	(*ErasureLearned)(nil),      // 67: drover.v1.ErasureLearned
-	(*ExecutionDeleted)(nil),    // 68: drover.v1.ExecutionDeleted
-	(*WithdrawalLearned)(nil),   // 69: drover.v1.WithdrawalLearned
-	(*ExecutionQueued)(nil),     // 70: drover.v1.ExecutionQueued
-	(*ExecutionChanged)(nil),    // 71: drover.v1.ExecutionChanged
-	(*ReleaseRefused)(nil),      // 72: drover.v1.ReleaseRefused
-	(*StopLearned)(nil),         // 73: drover.v1.StopLearned
-	(*HomeSettled)(nil),         // 74: drover.v1.HomeSettled
-	(*ThingForgotten)(nil),      // 75: drover.v1.ThingForgotten
-	(Service)(0),                // 76: drover.v1.Service
-	(*Target)(nil),              // 77: drover.v1.Target
-	(TargetSelection)(0),        // 78: drover.v1.TargetSelection
-	(*RolloutConfig)(nil),       // 79: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),       // 80: drover.v1.TimeoutConfig
-	(*AbortConfig)(nil),         // 81: drover.v1.AbortConfig
-	(*RetryConfig)(nil),         // 82: drover.v1.RetryConfig
-	(*SchedulingConfig)(nil),    // 83: drover.v1.SchedulingConfig
-	(*PresignedUrlConfig)(nil),  // 84: drover.v1.PresignedUrlConfig
-	(*Tag)(nil),                 // 85: drover.v1.Tag
-	(*Parameter)(nil),           // 86: drover.v1.Parameter
-	(EndBehavior)(0),            // 87: drover.v1.EndBehavior
-	(*MaintenanceWindow)(nil),   // 88: drover.v1.MaintenanceWindow
-	(*EventConfiguration)(nil),  // 89: drover.v1.EventConfiguration
-	(*ThingRef)(nil),            // 90: drover.v1.ThingRef
-	(*Attribute)(nil),           // 91: drover.v1.Attribute
-	(FailureType)(0),            // 92: drover.v1.FailureType
-	(*Position)(nil),            // 93: drover.v1.Position
-	(JobPhase)(0),               // 94: drover.v1.JobPhase
-	(ExecutionStatus)(0),        // 95: drover.v1.ExecutionStatus
-	(*Detail)(nil),              // 96: drover.v1.Detail
+	(*ChangesMatched)(nil),      // 41: drover.v1.ChangesMatched
+	(*SelectionFinished)(nil),   // 42: drover.v1.SelectionFinished
+	(*JobOpened)(nil),           // 43: drover.v1.JobOpened
+	(*JobChanged)(nil),          // 44: drover.v1.JobChanged
+	(*WindowOpened)(nil),        // 45: drover.v1.WindowOpened
+	(*WindowClosed)(nil),        // 46: drover.v1.WindowClosed
+	(*AbortTriggered)(nil),      // 47: drover.v1.AbortTriggered
+	(*ThingsJoined)(nil),        // 48: drover.v1.ThingsJoined
+	(*ThingsWithdrawn)(nil),     // 49: drover.v1.ThingsWithdrawn
+	(*JobErased)(nil),           // 50: drover.v1.JobErased
+	(*ThingsWaiting)(nil),       // 51: drover.v1.ThingsWaiting
+	(*WaitingComplete)(nil),     // 52: drover.v1.WaitingComplete
+	(*ExecutionsReleased)(nil),  // 53: drover.v1.ExecutionsReleased
+	(*Observed)(nil),            // 54: drover.v1.Observed
+	(*HomeTally)(nil),           // 55: drover.v1.HomeTally
+	(*ObservedTally)(nil),       // 56: drover.v1.ObservedTally
+	(*ObservedCount)(nil),       // 57: drover.v1.ObservedCount
+	(*JobStopped)(nil),          // 58: drover.v1.JobStopped
+	(*ThingsDropped)(nil),       // 59: drover.v1.ThingsDropped
+	(*JobClosed)(nil),           // 60: drover.v1.JobClosed
+	(*JobDrained)(nil),          // 61: drover.v1.JobDrained
+	(*ThingRemoved)(nil),        // 62: drover.v1.ThingRemoved
+	(*JobLearned)(nil),          // 63: drover.v1.JobLearned
+	(*JobChangeLearned)(nil),    // 64: drover.v1.JobChangeLearned
+	(*WindowLearned)(nil),       // 65: drover.v1.WindowLearned
+	(*ExecutionsShown)(nil),     // 66: drover.v1.ExecutionsShown
+	(*RetryDropped)(nil),        // 67: drover.v1.RetryDropped
+	(*ErasureLearned)(nil),      // 68: drover.v1.ErasureLearned
+	(*ExecutionDeleted)(nil),    // 69: drover.v1.ExecutionDeleted
+	(*WithdrawalLearned)(nil),   // 70: drover.v1.WithdrawalLearned
+	(*ExecutionQueued)(nil),     // 71: drover.v1.ExecutionQueued
+	(*ExecutionChanged)(nil),    // 72: drover.v1.ExecutionChanged
+	(*ReleaseRefused)(nil),      // 73: drover.v1.ReleaseRefused
+	(*StopLearned)(nil),         // 74: drover.v1.StopLearned
+	(*HomeSettled)(nil),         // 75: drover.v1.HomeSettled
+	(*ThingForgotten)(nil),      // 76: drover.v1.ThingForgotten
+	(Service)(0),                // 77: drover.v1.Service
+	(*Target)(nil),              // 78: drover.v1.Target
+	(TargetSelection)(0),        // 79: drover.v1.TargetSelection
+	(*RolloutConfig)(nil),       // 80: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),       // 81: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),         // 82: drover.v1.AbortConfig
+	(*RetryConfig)(nil),         // 83: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),    // 84: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),  // 85: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                 // 86: drover.v1.Tag
+	(*Parameter)(nil),           // 87: drover.v1.Parameter
+	(EndBehavior)(0),            // 88: drover.v1.EndBehavior
+	(*MaintenanceWindow)(nil),   // 89: drover.v1.MaintenanceWindow
+	(*EventConfiguration)(nil),  // 90: drover.v1.EventConfiguration
+	(*ThingRef)(nil),            // 91: drover.v1.ThingRef
+	(*Attribute)(nil),           // 92: drover.v1.Attribute
+	(FailureType)(0),            // 93: drover.v1.FailureType
+	(*Position)(nil),            // 94: drover.v1.Position
+	(JobPhase)(0),               // 95: drover.v1.JobPhase
+	(ExecutionStatus)(0),        // 96: drover.v1.ExecutionStatus
+	(*Detail)(nil),              // 97: drover.v1.Detail
 }
 var file_drover_v1_event_proto_depIdxs = []int32{
 	1,   // 0: drover.v1.Event.log_opened:type_name -> drover.v1.LogOpened
@@ -6926,7 +7003,7 @@ var file_drover_v1_event_proto_depIdxs = []int32{
 	36,  // 25: drover.v1.Event.thing_left:type_name -> drover.v1.ThingLeft
 	37,  // 26: drover.v1.Event.selection_started:type_name -> drover.v1.SelectionStarted
 	38,  // 27: drover.v1.Event.things_selected:type_name -> drover.v1.ThingsSelected
-	41,  // 28: drover.v1.Event.selection_finished:type_name -> drover.v1.SelectionFinished
+	42,  // 28: drover.v1.Event.selection_finished:type_name -> drover.v1.SelectionFinished
 	25,  // 29: drover.v1.Event.thing_updated:type_name -> drover.v1.ThingUpdated
 	28,  // 30: drover.v1.Event.group_updated:type_name -> drover.v1.GroupUpdated
 	29,  // 31: drover.v1.Event.group_deleted:type_name -> drover.v1.GroupDeleted
@@ -6937,136 +7014,137 @@ var file_drover_v1_event_proto_depIdxs = []int32{
 	40,  // 36: drover.v1.Event.selection_closed:type_name -> drover.v1.SelectionClosed
 	33,  // 37: drover.v1.Event.registry_tagged:type_name -> drover.v1.RegistryTagged
 	34,  // 38: drover.v1.Event.registry_untagged:type_name -> drover.v1.RegistryUntagged
-	42,  // 39: drover.v1.Event.job_opened:type_name -> drover.v1.JobOpened
-	50,  // 40: drover.v1.Event.things_waiting:type_name -> drover.v1.ThingsWaiting
-	51,  // 41: drover.v1.Event.waiting_complete:type_name -> drover.v1.WaitingComplete
-	52,  // 42: drover.v1.Event.executions_released:type_name -> drover.v1.ExecutionsReleased
-	53,  // 43: drover.v1.Event.observed:type_name -> drover.v1.Observed
-	57,  // 44: drover.v1.Event.job_stopped:type_name -> drover.v1.JobStopped
-	58,  // 45: drover.v1.Event.things_dropped:type_name -> drover.v1.ThingsDropped
-	59,  // 46: drover.v1.Event.job_closed:type_name -> drover.v1.JobClosed
-	60,  // 47: drover.v1.Event.job_drained:type_name -> drover.v1.JobDrained
-	61,  // 48: drover.v1.Event.thing_removed:type_name -> drover.v1.ThingRemoved
-	43,  // 49: drover.v1.Event.job_changed:type_name -> drover.v1.JobChanged
-	44,  // 50: drover.v1.Event.window_opened:type_name -> drover.v1.WindowOpened
-	45,  // 51: drover.v1.Event.window_closed:type_name -> drover.v1.WindowClosed
-	46,  // 52: drover.v1.Event.abort_triggered:type_name -> drover.v1.AbortTriggered
-	47,  // 53: drover.v1.Event.things_joined:type_name -> drover.v1.ThingsJoined
-	48,  // 54: drover.v1.Event.things_withdrawn:type_name -> drover.v1.ThingsWithdrawn
-	49,  // 55: drover.v1.Event.job_erased:type_name -> drover.v1.JobErased
-	62,  // 56: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
-	70,  // 57: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
-	71,  // 58: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
-	72,  // 59: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
-	73,  // 60: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
-	74,  // 61: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
-	75,  // 62: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
-	68,  // 63: drover.v1.Event.execution_deleted:type_name -> drover.v1.ExecutionDeleted
-	63,  // 64: drover.v1.Event.job_change_learned:type_name -> drover.v1.JobChangeLearned
-	64,  // 65: drover.v1.Event.window_learned:type_name -> drover.v1.WindowLearned
-	65,  // 66: drover.v1.Event.executions_shown:type_name -> drover.v1.ExecutionsShown
-	66,  // 67: drover.v1.Event.retry_dropped:type_name -> drover.v1.RetryDropped
-	67,  // 68: drover.v1.Event.erasure_learned:type_name -> drover.v1.ErasureLearned
-	69,  // 69: drover.v1.Event.withdrawal_learned:type_name -> drover.v1.WithdrawalLearned
-	76,  // 70: drover.v1.LogOpened.service:type_name -> drover.v1.Service
-	77,  // 71: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
-	78,  // 72: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
-	79,  // 73: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
-	80,  // 74: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
-	81,  // 75: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
-	82,  // 76: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
-	83,  // 77: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
-	84,  // 78: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	85,  // 79: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
-	86,  // 80: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
-	77,  // 81: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
-	78,  // 82: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
-	87,  // 83: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
-	84,  // 84: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	79,  // 85: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
-	81,  // 86: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
-	80,  // 87: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
-	82,  // 88: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
-	77,  // 89: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
-	84,  // 90: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	79,  // 91: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
-	81,  // 92: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
-	80,  // 93: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
-	82,  // 94: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
-	88,  // 95: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
-	14,  // 96: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
-	85,  // 97: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
-	19,  // 98: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
-	85,  // 99: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
-	19,  // 100: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
-	89,  // 101: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
-	90,  // 102: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
-	91,  // 103: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
-	90,  // 104: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
-	91,  // 105: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
-	90,  // 106: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
-	91,  // 107: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
-	85,  // 108: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
-	91,  // 109: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
-	85,  // 110: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
-	19,  // 111: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
-	85,  // 112: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
-	19,  // 113: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
-	90,  // 114: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
-	90,  // 115: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
-	77,  // 116: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
-	78,  // 117: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
-	90,  // 118: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
-	90,  // 119: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
-	79,  // 120: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
-	80,  // 121: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
-	78,  // 122: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
-	81,  // 123: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
-	82,  // 124: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
-	84,  // 125: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	79,  // 126: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
-	81,  // 127: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
-	80,  // 128: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
-	82,  // 129: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
-	84,  // 130: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	92,  // 131: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
-	93,  // 132: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
-	90,  // 133: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
-	90,  // 134: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
-	90,  // 135: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
-	90,  // 136: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
-	54,  // 137: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
-	55,  // 138: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
-	56,  // 139: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
-	94,  // 140: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
-	95,  // 141: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
-	94,  // 142: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
-	94,  // 143: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
-	90,  // 144: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
-	80,  // 145: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	82,  // 146: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
-	84,  // 147: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	80,  // 148: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	82,  // 149: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
-	84,  // 150: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	90,  // 151: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
-	95,  // 152: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
-	90,  // 153: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
-	95,  // 154: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
-	90,  // 155: drover.v1.WithdrawalLearned.things:type_name -> drover.v1.ThingRef
-	90,  // 156: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
-	95,  // 157: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
-	95,  // 158: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
-	96,  // 159: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
-	90,  // 160: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
-	94,  // 161: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
-	94,  // 162: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
-	90,  // 163: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
-	164, // [164:164] is the sub-list for method output_type
-	164, // [164:164] is the sub-list for method input_type
-	164, // [164:164] is the sub-list for extension type_name
-	164, // [164:164] is the sub-list for extension extendee
-	0,   // [0:164] is the sub-list for field type_name
+	41,  // 39: drover.v1.Event.changes_matched:type_name -> drover.v1.ChangesMatched
+	43,  // 40: drover.v1.Event.job_opened:type_name -> drover.v1.JobOpened
+	51,  // 41: drover.v1.Event.things_waiting:type_name -> drover.v1.ThingsWaiting
+	52,  // 42: drover.v1.Event.waiting_complete:type_name -> drover.v1.WaitingComplete
+	53,  // 43: drover.v1.Event.executions_released:type_name -> drover.v1.ExecutionsReleased
+	54,  // 44: drover.v1.Event.observed:type_name -> drover.v1.Observed
+	58,  // 45: drover.v1.Event.job_stopped:type_name -> drover.v1.JobStopped
+	59,  // 46: drover.v1.Event.things_dropped:type_name -> drover.v1.ThingsDropped
+	60,  // 47: drover.v1.Event.job_closed:type_name -> drover.v1.JobClosed
+	61,  // 48: drover.v1.Event.job_drained:type_name -> drover.v1.JobDrained
+	62,  // 49: drover.v1.Event.thing_removed:type_name -> drover.v1.ThingRemoved
+	44,  // 50: drover.v1.Event.job_changed:type_name -> drover.v1.JobChanged
+	45,  // 51: drover.v1.Event.window_opened:type_name -> drover.v1.WindowOpened
+	46,  // 52: drover.v1.Event.window_closed:type_name -> drover.v1.WindowClosed
+	47,  // 53: drover.v1.Event.abort_triggered:type_name -> drover.v1.AbortTriggered
+	48,  // 54: drover.v1.Event.things_joined:type_name -> drover.v1.ThingsJoined
+	49,  // 55: drover.v1.Event.things_withdrawn:type_name -> drover.v1.ThingsWithdrawn
+	50,  // 56: drover.v1.Event.job_erased:type_name -> drover.v1.JobErased
+	63,  // 57: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
+	71,  // 58: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
+	72,  // 59: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
+	73,  // 60: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
+	74,  // 61: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
+	75,  // 62: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
+	76,  // 63: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
+	69,  // 64: drover.v1.Event.execution_deleted:type_name -> drover.v1.ExecutionDeleted
+	64,  // 65: drover.v1.Event.job_change_learned:type_name -> drover.v1.JobChangeLearned
+	65,  // 66: drover.v1.Event.window_learned:type_name -> drover.v1.WindowLearned
+	66,  // 67: drover.v1.Event.executions_shown:type_name -> drover.v1.ExecutionsShown
+	67,  // 68: drover.v1.Event.retry_dropped:type_name -> drover.v1.RetryDropped
+	68,  // 69: drover.v1.Event.erasure_learned:type_name -> drover.v1.ErasureLearned
+	70,  // 70: drover.v1.Event.withdrawal_learned:type_name -> drover.v1.WithdrawalLearned
+	77,  // 71: drover.v1.LogOpened.service:type_name -> drover.v1.Service
+	78,  // 72: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
+	79,  // 73: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
+	80,  // 74: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
+	81,  // 75: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
+	82,  // 76: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
+	83,  // 77: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
+	84,  // 78: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
+	85,  // 79: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	86,  // 80: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
+	87,  // 81: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
+	78,  // 82: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
+	79,  // 83: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
+	88,  // 84: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
+	85,  // 85: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	80,  // 86: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
+	82,  // 87: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
+	81,  // 88: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
+	83,  // 89: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
+	78,  // 90: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
+	85,  // 91: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	80,  // 92: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
+	82,  // 93: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
+	81,  // 94: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
+	83,  // 95: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
+	89,  // 96: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
+	14,  // 97: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
+	86,  // 98: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
+	19,  // 99: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
+	86,  // 100: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
+	19,  // 101: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
+	90,  // 102: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
+	91,  // 103: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
+	92,  // 104: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
+	91,  // 105: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
+	92,  // 106: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
+	91,  // 107: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
+	92,  // 108: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
+	86,  // 109: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
+	92,  // 110: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
+	86,  // 111: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
+	19,  // 112: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
+	86,  // 113: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
+	19,  // 114: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
+	91,  // 115: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
+	91,  // 116: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
+	78,  // 117: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
+	79,  // 118: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
+	91,  // 119: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
+	91,  // 120: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
+	80,  // 121: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
+	81,  // 122: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
+	79,  // 123: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
+	82,  // 124: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
+	83,  // 125: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
+	85,  // 126: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	80,  // 127: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
+	82,  // 128: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
+	81,  // 129: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
+	83,  // 130: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
+	85,  // 131: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	93,  // 132: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
+	94,  // 133: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
+	91,  // 134: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
+	91,  // 135: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
+	91,  // 136: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
+	91,  // 137: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
+	55,  // 138: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
+	56,  // 139: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
+	57,  // 140: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
+	95,  // 141: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
+	96,  // 142: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
+	95,  // 143: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
+	95,  // 144: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
+	91,  // 145: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
+	81,  // 146: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	83,  // 147: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
+	85,  // 148: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	81,  // 149: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	83,  // 150: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
+	85,  // 151: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	91,  // 152: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
+	96,  // 153: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
+	91,  // 154: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
+	96,  // 155: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
+	91,  // 156: drover.v1.WithdrawalLearned.things:type_name -> drover.v1.ThingRef
+	91,  // 157: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
+	96,  // 158: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
+	96,  // 159: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
+	97,  // 160: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
+	91,  // 161: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
+	95,  // 162: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
+	95,  // 163: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
+	91,  // 164: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
+	165, // [165:165] is the sub-list for method output_type
+	165, // [165:165] is the sub-list for method input_type
+	165, // [165:165] is the sub-list for extension type_name
+	165, // [165:165] is the sub-list for extension extendee
+	0,   // [0:165] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_event_proto_init() }
@@ -7115,6 +7193,7 @@ func file_drover_v1_event_proto_init() {
 		(*Event_SelectionClosed)(nil),
 		(*Event_RegistryTagged)(nil),
 		(*Event_RegistryUntagged)(nil),
+		(*Event_ChangesMatched)(nil),
 		(*Event_JobOpened)(nil),
 		(*Event_ThingsWaiting)(nil),
 		(*Event_WaitingComplete)(nil),
@@ -7160,7 +7239,7 @@ func file_drover_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_event_proto_rawDesc), len(file_drover_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   76,
+			NumMessages:   77,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
