@@ -66,7 +66,7 @@ func subjects() []string {
 var hostile = []string{
 	"log.hostile.1", "$KV.leases.hostile", "drover.feed.job.hostile", "drover.outcome.hostile", "drover.inbox.hostile", "drover.poison.hostile",
 	"drover.cmd.hostile", "drover.query.hostile", "drover.home.0.device.hostile.get", "drover.home.0.cmd.cancel.hostile",
-	"$aws.things.hostile.jobs.get", "$aws.things.hostile.jobs.notify-next", "$aws.things.hostile.jobs.get.accepted",
+	"$aws.things.hostile.jobs.get", "$aws.things.hostile.jobs.notify-next", "$aws.things.hostile.jobs.get.accepted", "$aws.events.job.hostile.completed",
 	"_INBOX_FRONT.hostile.1", "_INBOX_INBOX.hostile.1", "_INBOX_SERVICE.hostile.1", "$SRV.hostile", "$JS.ACK.hostile",
 }
 
@@ -433,7 +433,7 @@ func TestALeafThatGivesItsDevicesEverythingReachesNothingMore(t *testing.T) {
 		}
 	}
 	for _, s := range a.received() {
-		if strings.HasSuffix(s, ".told") && !strings.HasPrefix(s, "$aws.things.t1.jobs.") {
+		if strings.HasSuffix(s, ".told") && !hasPrefix(s, "$aws.things.t1.jobs.", "$aws.events.") {
 			t.Errorf("%s passed the link to the leaf", s)
 		}
 	}
@@ -444,7 +444,9 @@ func mayClient(s string) bool {
 	return hasPrefix(s, "drover.cmd.", "drover.query.", "drover.inbox.", "$SRV.") || s == "drover.home.0.cmd.update.t1" // mapped
 }
 
-func mayClientRead(s string) bool { return hasPrefix(s, "_INBOX.", "drover.feed.", "drover.outcome.") }
+func mayClientRead(s string) bool {
+	return hasPrefix(s, "_INBOX.", "drover.feed.", "$aws.events.", "drover.outcome.")
+}
 
 func mayDevice(s string) bool {
 	if strings.HasPrefix(s, "drover.home.0.device.") {
@@ -455,7 +457,7 @@ func mayDevice(s string) bool {
 }
 
 func mayDeviceRead(s string) bool {
-	return hasPrefix(s, "$aws.things.") && (strings.Contains(s, ".jobs.") || strings.HasSuffix(s, ".jobs"))
+	return hasPrefix(s, "$aws.events.") || hasPrefix(s, "$aws.things.") && (strings.Contains(s, ".jobs.") || strings.HasSuffix(s, ".jobs"))
 }
 
 func hasPrefix(s string, list ...string) bool {

@@ -69,6 +69,8 @@ asked, and end within 5 seconds.`,
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address of the monitor")
 	f.IntVar(&cfg.MonitorPort, "monitor-port", monitorPort, "port of health, readiness and metrics; 0 is any free one")
 	f.StringVar(&cfg.Webhooks, "webhooks", "", "file of the receivers of events over HTTP (drover webhook --help)")
+	f.StringVar(&cfg.Region, "region", "us-east-1", "region in the ARNs of events on AWS's event topics (drover event-config --help)")
+	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on brokers that do not flush what they acknowledge")

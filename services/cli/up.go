@@ -65,6 +65,8 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 	f.Uint32Var(&cfg.Homes, "homes", 0, "number of execution partitions, fixed when the folder is born (default: one a core)")
 	f.BoolVar(&cfg.Insecure, "insecure", false, "listen beyond this machine without TLS and authentication")
 	f.StringVar(&cfg.Webhooks, "webhooks", "", "file of the receivers of events over HTTP (drover webhook --help)")
+	f.StringVar(&cfg.Region, "region", "us-east-1", "region in the ARNs of events on AWS's event topics (drover event-config --help)")
+	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on a broker that does not flush what it acknowledges")

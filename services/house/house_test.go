@@ -53,6 +53,7 @@ var imports = map[string][]string{
 	"services/fronts/device":    {"proto/...", "services/bus", "services/job/document"},
 	"services/fronts/inbox":     {"proto/...", "services/bus"},
 	"services/fronts/feed":      {"eventstore", "proto/...", "services/bus"},
+	"services/fronts/topics":    {"proto/...", "services/bus", "services/fronts/feed"},
 	"services/node":             {"..."},
 	"services/cli":              {"proto/...", "services/node", "services/bus", "services/fronts/feed", "services/broker", "services/audit/...", "services/job/document", "loadtest/...", "eventstore/...", "projections/..."},
 	"services/audit":            {"eventstore", "proto/...", "projections/..."},
@@ -67,7 +68,7 @@ var imports = map[string][]string{
 
 // technologies may be imported by these packages only.
 var technologies = map[string][]string{
-	"github.com/nats-io/":         {"eventstore/jetstream", "services/bus", "services/broker", "services/fronts/device", "services/fronts/feed", "services/fronts/inbox", "services/node", "services/cli", "loadtest", "loadtest/fleet"},
+	"github.com/nats-io/":         {"eventstore/jetstream", "services/bus", "services/broker", "services/fronts/device", "services/fronts/feed", "services/fronts/inbox", "services/fronts/topics", "services/node", "services/cli", "loadtest", "loadtest/fleet"},
 	"github.com/ThreeDotsLabs/":   {"services/fronts/feed", "services/fronts/inbox"},
 	"github.com/cockroachdb/":     {"projections/kv/pebble"},
 	"github.com/eclipse/":         {"loadtest/fleet"},

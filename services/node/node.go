@@ -61,6 +61,8 @@ type Config struct {
 	// FeedAge and FeedBytes are the limits of the feed, for the role feed; 0 leaves them as they are.
 	FeedAge   time.Duration
 	FeedBytes int64
+	// Region and Account stand in the ARNs of events on AWS's event topics; default us-east-1 and 123456789012.
+	Region, Account string
 	// AllowUnsafeSync runs on brokers that do not flush every write. What they acknowledged can then be lost.
 	AllowUnsafeSync bool
 	Version         string

@@ -9,10 +9,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/droverhq/drover/eventstore"
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/fronts/device"
 	"github.com/droverhq/drover/services/fronts/feed"
 	"github.com/droverhq/drover/services/fronts/inbox"
+	"github.com/droverhq/drover/services/fronts/topics"
 )
 
 const (
@@ -110,6 +114,9 @@ func (n *Node) serveFeed(ctx, running context.Context) error {
 		return err
 	}
 	n.run("the feed", func() error { return n.feeder.Run(running) })
+	if err := n.serveTopics(ctx, running); err != nil {
+		return err
+	}
 	if n.cfg.Webhooks == "" {
 		return nil
 	}
@@ -127,6 +134,45 @@ func (n *Node) serveFeed(ctx, running context.Context) error {
 	}
 	n.run("the webhooks", func() error { return n.bridge.Run(running) })
 	return nil
+}
+
+// serveTopics tells what happens on AWS's event topics, where somebody switched that on.
+func (n *Node) serveTopics(ctx, running context.Context) error {
+	nc, err := n.connect(ctx, n.hub.Connect, "event topics")
+	if err != nil {
+		return err
+	}
+	questions, err := n.connect(ctx, n.hub.ConnectFront, "event topics' questions")
+	if err != nil {
+		return err
+	}
+	t, err := topics.New(topics.Config{
+		Conn: nc, Client: bus.NewClient(questions), Logger: n.cfg.Logger,
+		Created: func(ctx context.Context, number uint64) (*v1.JobCreated, error) {
+			return createdAs(ctx, n.logs[0], number)
+		},
+		Names: topics.Names{Region: n.cfg.Region, Account: n.cfg.Account},
+	})
+	if err != nil {
+		return err
+	}
+	n.run("the event topics", func() error { return t.Run(running) })
+	return nil
+}
+
+// createdAs reads in log.job what a job was created as. A job number is the place of its JobCreated.
+func createdAs(ctx context.Context, jobs *eventstore.Log, number uint64) (*v1.JobCreated, error) {
+	commit, entry := id.SplitNumber(number)
+	c, err := jobs.Read(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	if entry < len(c.Entries) {
+		if created := c.Entries[entry].GetEvent().GetJobCreated(); created != nil {
+			return created, nil
+		}
+	}
+	return nil, fmt.Errorf("no job was created at job@%d.%d", commit, entry)
 }
 
 // within waits for f for so long, and lets it go on alone after that.

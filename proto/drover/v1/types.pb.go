@@ -1677,9 +1677,11 @@ func (x *Parameter) GetValue() string {
 
 // EventConfiguration says whether a category's events are published; all are off at first (specification 6.1).
 type EventConfiguration struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Category      EventCategory          `protobuf:"varint,1,opt,name=category,proto3,enum=drover.v1.EventCategory" json:"category,omitempty"`
-	Enabled       bool                   `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Category EventCategory          `protobuf:"varint,1,opt,name=category,proto3,enum=drover.v1.EventCategory" json:"category,omitempty"`
+	Enabled  bool                   `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// When it was switched on or off last, ms since the epoch; only in answers.
+	ChangedAtMs   int64 `protobuf:"varint,3,opt,name=changed_at_ms,json=changedAtMs,proto3" json:"changed_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1726,6 +1728,13 @@ func (x *EventConfiguration) GetEnabled() bool {
 		return x.Enabled
 	}
 	return false
+}
+
+func (x *EventConfiguration) GetChangedAtMs() int64 {
+	if x != nil {
+		return x.ChangedAtMs
+	}
+	return 0
 }
 
 // TimeoutConfig (specification 4.9). 0 is none.
@@ -1836,10 +1845,11 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"3\n" +
 	"\tParameter\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"d\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\x88\x01\n" +
 	"\x12EventConfiguration\x124\n" +
 	"\bcategory\x18\x01 \x01(\x0e2\x18.drover.v1.EventCategoryR\bcategory\x12\x18\n" +
-	"\aenabled\x18\x02 \x01(\bR\aenabled\"N\n" +
+	"\aenabled\x18\x02 \x01(\bR\aenabled\x12\"\n" +
+	"\rchanged_at_ms\x18\x03 \x01(\x03R\vchangedAtMs\"N\n" +
 	"\rTimeoutConfig\x12=\n" +
 	"\x1bin_progress_timeout_minutes\x18\x01 \x01(\rR\x18inProgressTimeoutMinutes*v\n" +
 	"\aService\x12\x17\n" +

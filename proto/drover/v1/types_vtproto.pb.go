@@ -855,6 +855,11 @@ func (m *EventConfiguration) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.ChangedAtMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ChangedAtMs))
+		i--
+		dAtA[i] = 0x18
+	}
 	if m.Enabled {
 		i--
 		if m.Enabled {
@@ -1242,6 +1247,9 @@ func (m *EventConfiguration) SizeVT() (n int) {
 	}
 	if m.Enabled {
 		n += 2
+	}
+	if m.ChangedAtMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.ChangedAtMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3161,6 +3169,25 @@ func (m *EventConfiguration) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Enabled = bool(v != 0)
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ChangedAtMs", wireType)
+			}
+			m.ChangedAtMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ChangedAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
