@@ -58,7 +58,9 @@ var imports = map[string][]string{
 	"services/cli":              {"proto/...", "services/node", "services/bus", "services/fronts/feed", "services/broker", "services/audit/...", "services/job/document", "loadtest/...", "eventstore/...", "projections/..."},
 	"services/audit":            {"eventstore", "proto/...", "projections/..."},
 	"services/audit/invariants": {"eventstore", "proto/...", "projections/...", "services/audit"},
-	"services/sim":              {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/job", "services/targeting", "services/rollout", "services/execution"},
+	"services/sim":              {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/sim/stage"},
+	"services/sim/stage":        {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/job", "services/targeting", "services/rollout", "services/execution"},
+	"services/scenario":         {"proto/...", "eventstore", "projections", "projections/kv", "projections/jobs", "projections/executions", "projections/fleet", "services/core", "services/host", "services/bus", "services/fronts/device", "services/sim/stage"},
 	"services/house":            {},
 	"loadtest":                  {"proto/...", "services/bus", "loadtest/..."},
 	"loadtest/agent":            {},
@@ -74,7 +76,7 @@ var technologies = map[string][]string{
 	"github.com/eclipse/":         {"loadtest/fleet"},
 	"github.com/spf13/":           {"services/cli", "loadtest"},
 	"github.com/prometheus/":      {"services/node"},
-	"google.golang.org/protobuf/": {"proto/drover/v1", "services/core", "services/core/coretest", "services/host", "services/bus", "services/job", "services/job/document", "services/targeting", "services/rollout", "services/execution", "services/node", "services/cli", "services/audit", "services/sim", "services/fronts/device", "services/fronts/feed", "services/fronts/inbox", "eventstore", "projections", "projections/jobs", "projections/executions", "projections/fleet", "projections/progress", "projections/tally"},
+	"google.golang.org/protobuf/": {"proto/drover/v1", "services/core", "services/core/coretest", "services/host", "services/bus", "services/job", "services/job/document", "services/targeting", "services/rollout", "services/execution", "services/node", "services/cli", "services/audit", "services/sim", "services/sim/stage", "services/scenario", "services/fronts/device", "services/fronts/feed", "services/fronts/inbox", "eventstore", "projections", "projections/jobs", "projections/executions", "projections/fleet", "projections/progress", "projections/tally"},
 }
 
 // pure packages compute: no I/O, no clock, no randomness, no goroutine, no order of a map, no floats.

@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/host"
+	"github.com/droverhq/drover/services/sim/stage"
 )
 
 // question is one request as it was sent, to however many hosts.
@@ -59,7 +60,7 @@ func (c *checker) answered(i *instance, q *question, early bool, reply proto.Mes
 	q.first = i.String()
 	var refusal *v1.Refusal
 	turnedAway := errors.As(err, &refusal) && (refusal.Code == v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE || refusal.Code == v1.RefusalCode_REFUSAL_CODE_OUTCOME_UNKNOWN)
-	if turnedAway || !isQuery(q.command) && !i.steps {
+	if turnedAway || !stage.IsQuery(q.command) && !i.steps {
 		return nil
 	}
 	if !i.lease.speaks() {

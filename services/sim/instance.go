@@ -10,8 +10,8 @@ import (
 
 	"github.com/droverhq/drover/eventstore"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
-	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/host"
+	"github.com/droverhq/drover/services/sim/stage"
 )
 
 // instance is one host of a log: a machine, what drives it step by step, and what survives it.
@@ -35,8 +35,7 @@ type instance struct {
 	socket     []delivery // that have come and were not read
 	waiting    int        // requests that are handed in and not answered
 	steps      bool       // it is in Machine.Step
-	causal     *eventstore.Causal
-	marks      []eventstore.Mark // of each upstream log, what was read
+	reader     *stage.Reader
 	sealed     *eventstore.Sealed
 	next       host.Next
 	tells      []telling // on their way to the broker, in order
@@ -58,8 +57,8 @@ func (i *instance) describe() string {
 		return i.String() + " is down;"
 	}
 	s := fmt.Sprintf("%s is %s at %d, waits %q, %d requests, %d upstream, next in %d ms, lease for %d ms", i, i.m.State(), i.m.End().Number, i.m.Waits(), i.m.Waiting(), i.m.Behind(), i.m.Next()-i.w.now, i.lease.until-i.w.now)
-	if i.causal != nil {
-		s += fmt.Sprint(i.causal.Blocked())
+	if i.reader != nil {
+		s += fmt.Sprint(i.reader.Blocked())
 	}
 	return s + ";"
 }
@@ -114,7 +113,7 @@ func (i *instance) act() error {
 		return i.ended(i.m.Depose())
 	case !i.claimed:
 		return i.standBy()
-	case i.m.Owns() && i.causal == nil:
+	case i.m.Owns() && i.reader == nil:
 		return i.follow()
 	case i.m.CaughtUp():
 		return i.m.Retell(context.Background())
@@ -128,7 +127,7 @@ func (i *instance) act() error {
 			return err
 		}
 	}
-	if i.causal != nil && w.chance(w.odds.read) {
+	if i.reader != nil && w.chance(w.odds.read) {
 		if err := i.read(); err != nil || i.m == nil {
 			return err
 		}
@@ -294,7 +293,7 @@ func (i *instance) crash(why string) {
 
 // forget loses what is in memory.
 func (i *instance) forget() {
-	i.m, i.causal, i.marks, i.sealed, i.next = nil, nil, nil, nil, host.Go
+	i.m, i.reader, i.sealed, i.next = nil, nil, nil, host.Go
 	i.tells, i.dones, i.leaves = nil, nil, false
 	i.lease, i.claimed, i.subscribed, i.socket, i.waiting = nil, false, false, nil, 0
 }
@@ -348,67 +347,22 @@ func (i *instance) pursue() error {
 }
 
 // follow begins to read upstream.
-func (i *instance) follow() error {
-	ctx := context.Background()
-	if err := i.m.Goals(ctx); err != nil {
-		return err
-	}
-	logs := []id.Log{i.log.name}
-	for _, u := range i.log.upstream {
-		logs = append(logs, u.name)
-	}
-	i.causal = eventstore.NewCausal(logs)
-	i.marks = nil
-	for k, u := range i.log.upstream {
-		mark, err := i.m.ResumeMark(ctx, k)
-		if err != nil {
-			return err
-		}
-		i.causal.Seen(u.name, mark.Number)
-		i.marks = append(i.marks, mark)
-	}
-	return nil
+func (i *instance) follow() (err error) {
+	i.reader, err = stage.NewReader(context.Background(), i.log.Log, i.m)
+	return err
 }
 
 // read reads a few commits of one upstream log, and hands on a few of all in causal order.
 func (i *instance) read() error {
-	ctx, w := context.Background(), i.w
-	k := w.rng.IntN(len(i.marks))
-	u := i.log.upstream[k]
-	_, last, err := u.log.Bounds(ctx)
-	if err != nil {
+	w := i.w
+	if err := i.reader.Read(context.Background(), w.rng.IntN(i.reader.Upstreams()), 1+w.rng.Uint64N(8)); err != nil {
 		return err
 	}
-	last = min(last, i.marks[k].Number+1+w.rng.Uint64N(8))
-	if last > i.marks[k].Number && i.causal.Buffered(u.name) < 16 {
-		read := u.log.ReadTo
-		if i.log.name.Service == v1.Service_SERVICE_ROLLOUT && u.name.Service == v1.Service_SERVICE_EXECUTION {
-			read = u.log.ReadTalliesTo
-		}
-		err := read(ctx, i.marks[k], last, func(c *eventstore.Commit) error {
-			i.marks[k] = c.Mark()
-			i.causal.Add(c)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	if _, err := i.reader.Deliver(w.now, w.rng.IntN(16)); err != nil {
+		return err
 	}
-	i.causal.Seen(i.log.name, i.m.End().Number)
-	for range w.rng.IntN(16) {
-		c := i.causal.Next()
-		if c == nil {
-			break
-		}
-		if err := i.m.Deliver(w.now, c); err != nil {
-			return err
-		}
-	}
-	// What waits for more of this log than this host has written was read by somebody who knows a later owner.
-	for _, b := range i.causal.Blocked() {
-		if b.On == i.log.name {
-			return i.ended(i.m.Depose())
-		}
+	if i.reader.BehindItself() {
+		return i.ended(i.m.Depose())
 	}
 	return nil
 }

@@ -12,22 +12,15 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/droverhq/drover/eventstore"
 	"github.com/droverhq/drover/eventstore/memory"
-	"github.com/droverhq/drover/projections/tally"
-	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
-	"github.com/droverhq/drover/services/core"
-	"github.com/droverhq/drover/services/execution"
 	"github.com/droverhq/drover/services/host"
-	"github.com/droverhq/drover/services/job"
-	"github.com/droverhq/drover/services/rollout"
-	"github.com/droverhq/drover/services/targeting"
+	"github.com/droverhq/drover/services/sim/stage"
 )
 
 const (
@@ -91,11 +84,10 @@ type world struct {
 
 // simLog is a log with what a host of it needs.
 type simLog struct {
+	*stage.Log
 	name     id.Log
 	backend  *memory.Backend
 	log      *eventstore.Log
-	core     func() core.Core
-	upstream []*simLog
 	register register
 	fullTill int   // tick
 	awayTill int64 // ms
@@ -106,20 +98,10 @@ func newWorld(seed uint64) *world {
 	w := &world{result: Result{Met: map[string]int{}}, rng: rand.New(rand.NewPCG(seed, 0x64726f766572)), trace: sha256.New(), now: epochMs}
 	w.tell = []io.Writer{w.trace}
 	w.odds = drawOdds(w.rng)
-	for _, name := range id.Logs(homes) {
-		b := memory.New()
-		l := &simLog{name: name, backend: b, log: eventstore.New(name, b)}
-		b.SetFault(func(number uint64) memory.Fault { return w.fault(l, number) })
+	for _, on := range stage.Logs(homes) {
+		l := &simLog{Log: on, name: on.Name, backend: on.Backend, log: on.Log}
+		l.backend.SetFault(func(number uint64) memory.Fault { return w.fault(l, number) })
 		w.logs = append(w.logs, l)
-	}
-	jobLog, targetingLog, rolloutLog := w.logs[0], w.logs[1], w.logs[2]
-	jobLog.core, jobLog.upstream = job.New, []*simLog{rolloutLog}
-	targetingLog.core, targetingLog.upstream = targeting.New, []*simLog{jobLog}
-	rolloutLog.core = func() core.Core { return rollout.New(homes) }
-	rolloutLog.upstream = append([]*simLog{jobLog, targetingLog}, w.logs[3:]...)
-	for _, l := range w.logs[3:] {
-		l.core = func() core.Core { return execution.New(uint32(l.name.Home), homes) }
-		l.upstream = []*simLog{rolloutLog}
 	}
 	for _, l := range w.logs {
 		for _, owner := range []string{"a", "b"} {
@@ -328,25 +310,7 @@ func (w *world) ask(l *simLog, r host.Request) {
 
 // config is the host's, on one instance's store.
 func (i *instance) config() host.Config {
-	var upstream []*eventstore.Log
-	for _, u := range i.log.upstream {
-		upstream = append(upstream, u.log)
-	}
-	cfg := host.Config{
-		Log: i.log.log, Core: i.log.core(), State: i.store, Upstream: upstream, Homes: homes, Owner: i.owner,
-		LogID: fmt.Appendf(nil, "%-16s", i.log.name.String()), IsQuery: isQuery, Head: &i.head,
-		Logger: slog.New(slog.DiscardHandler), Clock: func() int64 { return i.w.now }, MaySpeak: i.maySpeak,
-	}
-	if i.log.name.Service == v1.Service_SERVICE_EXECUTION {
-		cfg.Tally, cfg.Notifier = tally.Of, i
-	}
+	cfg := i.log.Config(i.store, i.owner, i)
+	cfg.Head, cfg.Clock, cfg.MaySpeak = &i.head, func() int64 { return i.w.now }, i.maySpeak
 	return cfg
-}
-
-func isQuery(m proto.Message) bool {
-	switch m.(type) {
-	case *v1.GetPending, *v1.DescribeExecution, *v1.CheckTargets:
-		return true
-	}
-	return false
 }

@@ -165,14 +165,17 @@ func (a *answers) reject(buf []byte, r *request, err error) []byte {
 	var refusal *v1.Refusal
 	if !errors.As(err, &refusal) {
 		a.log.Error("device request", "topic", r.topic, "error", err)
-		refusal = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INTERNAL, "", "internal error")
+		refusal = internal
 	}
-	return appendRefusal(buf, r, refusal)
+	return appendRefusal(buf, r, refusal, time.Now().UnixMilli())
 }
+
+// internal is told for an error that is no refusal.
+var internal = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INTERNAL, "", "internal error")
 
 // appendRefusal appends the rejection of a request. A field is named where the request is at fault; the other
 // messages stand for themselves.
-func appendRefusal(buf []byte, r *request, refusal *v1.Refusal) []byte {
+func appendRefusal(buf []byte, r *request, refusal *v1.Refusal, nowMs int64) []byte {
 	code, known := codes[refusal.GetCode()]
 	if !known {
 		code = "InternalError"
@@ -181,5 +184,5 @@ func appendRefusal(buf []byte, r *request, refusal *v1.Refusal) []byte {
 	if refusal.GetCode() == v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST {
 		message = refusal.Error()
 	}
-	return appendRejected(buf, r, code, message, refusal.GetState(), time.Now().UnixMilli())
+	return appendRejected(buf, r, code, message, refusal.GetState(), nowMs)
 }

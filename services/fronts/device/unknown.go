@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -29,7 +30,7 @@ func NewUnknown(nc *nats.Conn, log *slog.Logger) (*Unknown, error) {
 			subject = m.Reply
 		}
 		refusal := v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_TOPIC, "", "the topic names no operation")
-		if err := nc.Publish(subject, appendRefusal(nil, r, refusal)); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) && log != nil {
+		if err := nc.Publish(subject, appendRefusal(nil, r, refusal, time.Now().UnixMilli())); err != nil && !errors.Is(err, nats.ErrReconnectBufExceeded) && log != nil {
 			log.Warn("answer not sent", "subject", subject, "error", err)
 		}
 	})

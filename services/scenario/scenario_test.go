@@ -1,0 +1,85 @@
+package scenario
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/droverhq/drover/services/audit"
+	"github.com/droverhq/drover/services/audit/invariants"
+)
+
+var update = flag.Bool("update", false, "write what happens into the stories")
+
+// play plays a story file, and holds what its logs say against the invariants.
+func play(t *testing.T, path string) (*Result, string) {
+	t.Helper()
+	story, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Play(string(story))
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	h, err := audit.Read(context.Background(), r.Logs, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	for _, v := range invariants.Check(h) {
+		t.Errorf("%s: %s", path, v)
+	}
+	return r, string(story)
+}
+
+func stories(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	return paths
+}
+
+// Every story happens as it is written. -update writes it anew: read the difference before it is kept.
+func TestStories(t *testing.T) {
+	for _, path := range stories(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			r, story := play(t, path)
+			if !strings.HasPrefix(story, "# ") {
+				t.Errorf("%s has no title", path)
+			}
+			if r.Text == story {
+				return
+			}
+			if *update {
+				if err := os.WriteFile(path, []byte(r.Text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			t.Errorf("%s: %s\n\tgo test ./services/scenario -run TestStories -update", path, firstDifference(story, r.Text))
+		})
+	}
+}
+
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range max(len(w), len(g)) {
+		a, b := "(the end)", "(the end)"
+		if i < len(w) {
+			a = w[i]
+		}
+		if i < len(g) {
+			b = g[i]
+		}
+		if a != b {
+			return "line " + strings.Join([]string{strconv.Itoa(i + 1), "the story has\n\t\t" + a, "what happens is\n\t\t" + b}, ", ")
+		}
+	}
+	return "no difference"
+}
