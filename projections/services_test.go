@@ -49,7 +49,7 @@ func startSystem(t *testing.T, homes uint32) *system {
 		}
 		switch name.Service {
 		case v1.Service_SERVICE_JOB:
-			c.Core, c.Upstream = job.New(), s.logs[2:3]
+			c.Core, c.Upstream = job.New(job.DefaultLimits()), s.logs[2:3]
 		case v1.Service_SERVICE_TARGETING:
 			c.Core, c.Upstream = targeting.New(), s.logs[:1]
 		case v1.Service_SERVICE_ROLLOUT:

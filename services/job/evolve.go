@@ -15,20 +15,13 @@ func (jobs) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_JobCreated:
 		created(tx, at, e.JobCreated)
 	case *v1.Event_JobStarted:
-		change(tx, at, e.JobStarted.Job, func(row *v1.JobRow) {
-			row.Status = v1.JobStatus_JOB_STATUS_IN_PROGRESS
-			row.IsConcurrent = true
-		})
+		started(tx, at, e.JobStarted)
+	case *v1.Event_JobUpdated:
+		change(tx, at, e.JobUpdated.Job, func(row *v1.JobRow) { updated(row, e.JobUpdated) })
+	case *v1.Event_TargetsAssociated:
+		associated(tx, at, e.TargetsAssociated)
 	case *v1.Event_JobCancelStarted:
-		// The status changes at once; IsConcurrent says that the homes are still at it (specification §4.13).
-		change(tx, at, e.JobCancelStarted.Job, func(row *v1.JobRow) {
-			row.Status = v1.JobStatus_JOB_STATUS_CANCELED
-			row.IsConcurrent = true
-			row.ForceCanceled = e.JobCancelStarted.Force
-			row.ReasonCode = e.JobCancelStarted.ReasonCode
-			row.Comment = e.JobCancelStarted.Comment
-			row.CompletedAtMs = 0
-		})
+		cancelStarted(tx, at, e.JobCancelStarted)
 	case *v1.Event_JobCanceled:
 		change(tx, at, e.JobCanceled.Job, func(row *v1.JobRow) {
 			row.IsConcurrent = false
@@ -37,9 +30,16 @@ func (jobs) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_JobCompleted:
 		change(tx, at, e.JobCompleted.Job, func(row *v1.JobRow) {
 			row.Status = v1.JobStatus_JOB_STATUS_COMPLETED
-			row.IsConcurrent = false
+			row.IsConcurrent, row.WindowOpen, row.WindowChangesAtMs = false, false, 0
 			row.CompletedAtMs = at.AtMs
 		})
+	case *v1.Event_JobDeletionStarted:
+		change(tx, at, e.JobDeletionStarted.Job, func(row *v1.JobRow) {
+			row.Status = v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS
+			row.IsConcurrent, row.WindowOpen, row.WindowChangesAtMs = false, false, 0
+		})
+	case *v1.Event_JobDeleted:
+		deleted(tx, e.JobDeleted.Job)
 	default:
 		panic(core.Unreadable(at, event))
 	}
@@ -47,26 +47,165 @@ func (jobs) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 
 func created(tx kv.Tx, at core.Place, e *v1.JobCreated) {
 	tx.Set(idKey(id.Job(e.JobId)), binary.BigEndian.AppendUint64(nil, e.Job))
-	store(tx, jobKey(e.Job), &v1.JobRow{
+	row := &v1.JobRow{
 		Job:             e.Job,
 		JobId:           e.JobId,
+		Status:          v1.JobStatus_JOB_STATUS_SCHEDULED,
 		TargetSelection: e.TargetSelection,
 		Description:     e.Description,
 		Rollout:         e.Rollout,
 		Timeout:         e.Timeout,
+		Abort:           e.Abort,
+		Retry:           e.Retry,
+		Scheduling:      e.Scheduling,
+		PresignedUrl:    e.PresignedUrl,
+		NamespaceId:     e.NamespaceId,
+		JobTemplateArn:  e.JobTemplateArn,
+		Tags:            e.Tags,
 		CreatedAtMs:     at.AtMs,
 		LastUpdatedAtMs: at.AtMs,
+
+		WindowChangesAtMs: e.Scheduling.GetFirstWindowMs(),
+	}
+	store(tx, jobKey(e.Job), row)
+	store(tx, definitionKey(e.Job), &v1.JobRow{
+		Targets:                    e.Targets,
+		Document:                   e.Document,
+		DocumentParameters:         e.DocumentParameters,
+		DestinationPackageVersions: e.DestinationPackageVersions,
 	})
-	store(tx, definitionKey(e.Job), &v1.JobRow{Targets: e.Targets, Document: e.Document})
+	add(tx, activeJobs, 1)
+	m := moments{change: e.Scheduling.GetStartAtMs(), end: e.Scheduling.GetEndAtMs()}
+	if row.WindowChangesAtMs != 0 {
+		m.change = row.WindowChangesAtMs
+	}
+	await(tx, e.Job, m)
 }
 
-// change rewrites a job's row; a job number that was never created changes nothing.
+func started(tx kv.Tx, at core.Place, e *v1.JobStarted) {
+	change(tx, at, e.Job, func(row *v1.JobRow) {
+		row.Status = v1.JobStatus_JOB_STATUS_IN_PROGRESS
+		row.IsConcurrent = true
+	})
+	m := momentsOf(tx, e.Job)
+	m.change = 0 // a window that opens with the start says when it closes
+	await(tx, e.Job, m)
+}
+
+func updated(row *v1.JobRow, e *v1.JobUpdated) {
+	if e.Description != nil {
+		row.Description = *e.Description
+	}
+	if e.PresignedUrl != nil {
+		row.PresignedUrl = some(e.PresignedUrl)
+	}
+	if e.Rollout != nil {
+		row.Rollout = some(e.Rollout)
+	}
+	if e.Abort != nil {
+		row.Abort = e.Abort
+	}
+	if e.Timeout != nil {
+		row.Timeout = some(e.Timeout)
+	}
+	if e.Retry != nil {
+		row.Retry = e.Retry
+	}
+}
+
+// some is nil for a configuration that says nothing, which is none.
+func some[M interface{ SizeVT() int }](c M) M {
+	if c.SizeVT() == 0 {
+		var none M
+		return none
+	}
+	return c
+}
+
+func associated(tx kv.Tx, at core.Place, e *v1.TargetsAssociated) {
+	key := definitionKey(e.Job)
+	def := loadKey(tx, key)
+	if def == nil {
+		return
+	}
+	def.Targets = append(def.Targets, e.Targets...)
+	store(tx, key, def)
+	change(tx, at, e.Job, func(row *v1.JobRow) {
+		row.IsConcurrent = true
+		if e.Comment != "" {
+			row.Comment = e.Comment
+		}
+	})
+}
+
+func cancelStarted(tx kv.Tx, at core.Place, e *v1.JobCancelStarted) {
+	// The status changes at once; IsConcurrent says that the homes are still at it (specification §4.13).
+	change(tx, at, e.Job, func(row *v1.JobRow) {
+		row.Status = v1.JobStatus_JOB_STATUS_CANCELED
+		row.IsConcurrent = true
+		row.WindowOpen, row.WindowChangesAtMs = false, 0
+		row.ForceCanceled = e.Force
+		row.ReasonCode = e.ReasonCode
+		row.Comment = e.Comment
+		row.CompletedAtMs = 0
+	})
+}
+
+// change rewrites a job's row and what follows from it; a job number that was never created changes nothing.
 func change(tx kv.Tx, at core.Place, number uint64, apply func(*v1.JobRow)) {
 	row := load(tx, number)
 	if row == nil {
 		return
 	}
+	status, ended := row.Status, row.CompletedAtMs
 	apply(row)
 	row.LastUpdatedAtMs = at.AtMs
 	store(tx, jobKey(number), row)
+	add(tx, activeJobs, oneIf(active(row.Status))-oneIf(active(status)))
+	add(tx, deletions, oneIf(deleting(row.Status))-oneIf(deleting(status)))
+	if !active(row.Status) {
+		await(tx, number, moments{})
+	}
+	age(tx, number, ended, kept(row))
+}
+
+// kept is since when a job is kept for its age alone, 0 if it is not.
+func kept(row *v1.JobRow) int64 {
+	if deleting(row.Status) {
+		return 0
+	}
+	return row.CompletedAtMs
+}
+
+// age moves a job in the order of what is kept.
+func age(tx kv.Tx, number uint64, from, to int64) {
+	if from == to {
+		return
+	}
+	if from != 0 {
+		tx.Delete(endedKey(from, number))
+	}
+	if to != 0 {
+		tx.Set(endedKey(to, number), nil)
+	}
+}
+
+func deleted(tx kv.Tx, number uint64) {
+	row := load(tx, number)
+	if row == nil {
+		return
+	}
+	tx.Delete(idKey(id.Job(row.JobId)))
+	tx.Delete(jobKey(number))
+	tx.Delete(definitionKey(number))
+	add(tx, deletions, -oneIf(deleting(row.Status)))
+}
+
+func deleting(s v1.JobStatus) bool { return s == v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS }
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

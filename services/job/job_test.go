@@ -18,7 +18,7 @@ import (
 // The first job of a coretest run stands in commit 1, entry 0.
 const first = 1 << 16
 
-func run(t testing.TB) *coretest.Run { return coretest.New(t, job.New(), id.JobLog) }
+func run(t testing.TB) *coretest.Run { return coretest.New(t, job.New(job.DefaultLimits()), id.JobLog) }
 
 func thing(name string) *v1.Target { return &v1.Target{Target: &v1.Target_Thing{Thing: name}} }
 func group(name string) *v1.Target { return &v1.Target{Target: &v1.Target_Group{Group: name}} }
@@ -99,6 +99,8 @@ const (
 	notFound     = v1.RefusalCode_REFUSAL_CODE_NOT_FOUND
 	exists       = v1.RefusalCode_REFUSAL_CODE_ALREADY_EXISTS
 	notSupported = v1.RefusalCode_REFUSAL_CODE_NOT_SUPPORTED
+	exceeded     = v1.RefusalCode_REFUSAL_CODE_LIMIT_EXCEEDED
+	badState     = v1.RefusalCode_REFUSAL_CODE_INVALID_STATE_TRANSITION
 	internal     = v1.RefusalCode_REFUSAL_CODE_INTERNAL
 )
 
@@ -151,18 +153,17 @@ func TestABadCreateJobIsRefusedByField(t *testing.T) {
 			for range 10_001 {
 				c.Targets = append(c.Targets, thing("a"))
 			}
-		}, invalid, "targets", "into a group"},
+		}, exceeded, "targets", "into a group"},
 		{"targets of more than 120,000 bytes", func(c *v1.CreateJob) {
 			c.Targets = nil
 			for i := range 1000 {
 				c.Targets = append(c.Targets, thing(fmt.Sprintf("%0128d", i)))
 			}
-		}, invalid, "targets", "into a group"},
-		{"an empty target", func(c *v1.CreateJob) { c.Targets = append(c.Targets, &v1.Target{}) }, invalid, "targets", "target 3 of 3"},
-		{"a missing target", func(c *v1.CreateJob) { c.Targets = append(c.Targets, nil) }, invalid, "targets", "target 3 of 3"},
-		{"a thing of 129 characters", func(c *v1.CreateJob) { c.Targets[0] = thing(strings.Repeat("a", 129)) }, invalid, "targets", "target 1 of 2"},
-		{"a group with a dot", func(c *v1.CreateJob) { c.Targets[1] = group("a.b") }, invalid, "targets", "target 2 of 2"},
-		{"a continuous job", func(c *v1.CreateJob) { c.TargetSelection = v1.TargetSelection_TARGET_SELECTION_CONTINUOUS }, notSupported, "targetSelection", "CONTINUOUS"},
+		}, exceeded, "targets", "into a group"},
+		{"an empty target", func(c *v1.CreateJob) { c.Targets = append(c.Targets, &v1.Target{}) }, invalid, "targets[2]", "target 3 of 3"},
+		{"a missing target", func(c *v1.CreateJob) { c.Targets = append(c.Targets, nil) }, invalid, "targets[2]", "target 3 of 3"},
+		{"a thing of 129 characters", func(c *v1.CreateJob) { c.Targets[0] = thing(strings.Repeat("a", 129)) }, invalid, "targets[0]", "target 1 of 2"},
+		{"a group with a dot", func(c *v1.CreateJob) { c.Targets[1] = group("a.b") }, invalid, "targets[1]", "target 2 of 2"},
 		{"an unknown selection", func(c *v1.CreateJob) { c.TargetSelection = 9 }, invalid, "targetSelection", "9"},
 		{"no document", func(c *v1.CreateJob) { c.Document = nil }, invalid, "document", "empty"},
 		{"a document that is not JSON", func(c *v1.CreateJob) { c.Document = []byte("{reboot}") }, invalid, "document", "byte 1"},
@@ -315,7 +316,7 @@ func TestJobDrained(t *testing.T) {
 		{"stopped in progress: nothing", created(), drained(first, stopped), nil},
 		{"closed again: nothing", append(created(), completed()), drained(first, closed), nil},
 		{"stopped after a cancel: canceled", append(created(), cancelStarted(false)), drained(first, stopped), []*v1.Event{canceled()}},
-		{"stopped by force after a cancel: nothing", append(created(), cancelStarted(false)), drained(first, forceStopped), nil},
+		{"stopped by force after a cancel, because the job had ended by force: canceled", append(created(), cancelStarted(false)), drained(first, forceStopped), []*v1.Event{canceled()}},
 		{"stopped by force after a cancel by force: canceled", append(created(), cancelStarted(true)), drained(first, forceStopped), []*v1.Event{canceled()}},
 		{"stopped, and force asked for since: nothing", append(created(), cancelStarted(false), cancelStarted(true)), drained(first, stopped), nil},
 		{"closed after a cancel: nothing is left to cancel", append(created(), cancelStarted(false)), drained(first, closed), []*v1.Event{canceled()}},

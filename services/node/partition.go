@@ -259,7 +259,7 @@ func (p *partition) hostConfig(d *doors) host.Config {
 func (p *partition) newCore() core.Core {
 	switch p.name.Service {
 	case v1.Service_SERVICE_JOB:
-		return job.New()
+		return job.New(job.DefaultLimits())
 	case v1.Service_SERVICE_TARGETING:
 		return targeting.New()
 	case v1.Service_SERVICE_ROLLOUT:

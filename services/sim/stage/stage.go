@@ -45,7 +45,7 @@ func Logs(homes uint32) []*Log {
 		logs = append(logs, &Log{Name: name, Backend: b, Log: eventstore.New(name, b), homes: homes})
 	}
 	jobs, fleet, rollouts := logs[0], logs[1], logs[2]
-	jobs.Core, jobs.Upstream = job.New, []*Log{rollouts}
+	jobs.Core, jobs.Upstream = func() core.Core { return job.New(job.DefaultLimits()) }, []*Log{rollouts}
 	fleet.Core, fleet.Upstream = targeting.New, []*Log{jobs}
 	rollouts.Core = func() core.Core { return rollout.New(homes) }
 	rollouts.Upstream = append([]*Log{jobs, fleet}, logs[3:]...)
