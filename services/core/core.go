@@ -80,8 +80,9 @@ type Step struct {
 	Log    id.Log
 	Number uint64
 
-	// Current says that the state has taken in all that was durable in the logs that this core reads when the step was
-	// prepared. Due alone is called with it, after it has asked for it. (design §7)
+	// Current says that the state has taken in all that was durable, in every log that this core reads, when their ends were
+	// read: after Due had asked for it, and after the commit of the last call that was Current. Due alone is called with it;
+	// several calls of one commit may be. (design §7)
 	Current bool
 
 	core    Core
@@ -96,8 +97,9 @@ func NewStep(c Core, tx kv.Tx, log id.Log, number uint64, entries int, now int64
 	return &Step{Tx: tx, Now: now, Log: log, Number: number, core: c, first: entries}
 }
 
-// NeedCurrent asks, in Due, for another call of Due with Current set: the host reads the ends of all upstream logs and
-// everything up to there first. Until it can, what asked for it waits.
+// NeedCurrent asks, in Due, for another call of Due with Current set: the host reads the ends of all upstream logs, and
+// everything up to there first, tallies included. Until it can, what asked for it waits; what Due returns is for the
+// rest alone, and it is called again in any case.
 func (s *Step) NeedCurrent() { s.current = true }
 
 // NeedsCurrent says whether NeedCurrent was called.

@@ -78,7 +78,7 @@ func (b *build) gather() error {
 		}
 		return 0
 	}
-	due := m.phase == serving && m.now >= m.dueAt
+	due := m.phase == serving && (m.now >= m.dueAt || m.ends != nil)
 	if m.phase == serving {
 		if err := b.takeRequests(commitMax - room(len(m.inbox) > 0) - room(due) - room(gulp)); err != nil {
 			return err
@@ -101,17 +101,17 @@ func (b *build) gather() error {
 	if err := b.takeUpstream(share(commitMax - room(true) - room(due) - room(gulp))); err != nil {
 		return err
 	}
-	if gulp && (len(b.entries) > 0 || m.gulps[0].due(m.now) || m.phase == catchingUp) {
+	if gulp && (len(b.entries) > 0 || m.gulps[0].due(m.now) || m.phase == catchingUp || m.ends != nil) {
 		if err := b.observe(); err != nil {
 			return err
 		}
 	}
 	if m.phase == serving && (due || len(b.entries) > 0) {
-		if err := b.takeDue(share(commitMax - room(true) - room(gulp && !b.observed))); err != nil {
+		if err := b.takeDue(share(commitMax - room(true) - room(gulp && b.gulps == 0))); err != nil {
 			return err
 		}
 	}
-	if gulp && !b.observed && len(b.entries) > 0 {
+	if gulp && b.gulps == 0 && len(b.entries) > 0 {
 		if err := b.observe(); err != nil {
 			return err
 		}
@@ -180,10 +180,12 @@ func (m *Machine) settle(b *build) {
 	}
 	m.unsaved += b.unsaved
 	m.seen = b.seen
-	if b.observed {
-		m.gulps = m.gulps[1:]
-	}
+	m.gulps = m.gulps[b.gulps:]
 	m.dueAt = b.dueAt
+	if b.usedEnds {
+		m.ends, m.wantsCurrent = nil, false
+	}
+	m.wantsCurrent = m.wantsCurrent || b.wantsCurrent
 }
 
 // Appended hands in what Append of the pending commit said.

@@ -53,8 +53,11 @@ type build struct {
 	part     int // entries done of the commit after them, if there is one
 	unsaved  int // of those taken, how many told the core something
 	seen     []cursor
-	observed bool // m.gulps[0] is in it
+	gulps    int // of m.gulps, from the front, that are in it
 	dueAt    int64
+
+	usedEnds     bool // Due was called with a current state
+	wantsCurrent bool // the core has asked for one, or for another one
 }
 
 type answer struct {
@@ -374,7 +377,12 @@ func (b *build) takeDue(limit int) error {
 		before := len(b.entries)
 		next := int64(core.Never)
 		cause := &v1.Entry{Cause: &v1.Entry_Timer{Timer: &v1.TimerCause{DueMs: due}}}
-		done, err := b.call(cause, func(s *core.Step) { next = b.m.cfg.Core.Due(s) })
+		wants, current := false, b.current()
+		done, err := b.call(cause, func(s *core.Step) {
+			s.Current = current
+			next = b.m.cfg.Core.Due(s)
+			wants = s.NeedsCurrent()
+		})
 		if err != nil {
 			return err
 		}
@@ -382,6 +390,7 @@ func (b *build) takeDue(limit int) error {
 			b.dueAt = b.now
 			return nil
 		}
+		b.usedEnds, b.wantsCurrent = b.usedEnds || current, b.wantsCurrent || wants
 		b.dueAt = next
 		if next > b.now {
 			return nil

@@ -50,6 +50,7 @@ func (p phase) String() string {
 //	Claim                       once, when it may own its log
 //	Submit, Deliver, Told       hand in what has arrived
 //	Held                        hands in how long the lease holds, if there is one
+//	Ends                        hands in the ends of the upstream logs, where WantsEnds asked for them
 //	Step                        decides all of it, and returns the commit to append, or nil
 //	Appended, Found             hand in the outcome; the result says what to do next
 //	Retell                      once, when CaughtUp
@@ -78,6 +79,9 @@ type Machine struct {
 	dueAt      int64 // when to call Due again
 	askedUntil int64 // until then steps are kept short, for there were requests
 	expires    int64 // when to look for outcomes to forget: not later than the first is due
+
+	wantsCurrent bool     // the core has asked for a current step (current.go)
+	ends         []uint64 // of each upstream log, read since; nil before
 
 	pending *pending
 	full    fullness
@@ -302,7 +306,7 @@ func (m *Machine) Next() int64 {
 	if m.phase == serving {
 		next = min(next, m.dueAt)
 	}
-	if m.phase == catchingUp && (len(m.gulps) > 0 || m.reachedGoals()) {
+	if m.phase == catchingUp && (len(m.gulps) > 0 || m.reachedGoals()) || m.mayBeCurrent() {
 		next = 0
 	}
 	if next < m.full.until {

@@ -77,6 +77,7 @@ type driver struct {
 	*Host
 	m     *Machine
 	feeds *feeds
+	ends  *endReader
 
 	logEnd    uint64    // where the log was seen to end while this host stood by
 	flushed   uint64    // m.counters.Folded at the last flush
@@ -126,6 +127,9 @@ func (d *driver) own(ctx context.Context) error {
 	}
 	ctx, cancel := d.term(ctx)
 	defer cancel()
+	d.ends = &endReader{logs: d.cfg.Upstream, nudge: d.nudge, said: func(err error) {
+		d.cfg.Logger.Warn("the end of a log cannot be read: what must know all logs to their ends waits", "error", err)
+	}}
 	if err := d.takeOver(ctx); err != nil {
 		return d.m.stop(err)
 	}
@@ -250,6 +254,9 @@ func (d *driver) serve(ctx context.Context) error {
 		if err != nil {
 			return d.m.stop(err)
 		}
+		if d.m.WantsEnds() {
+			d.ends.start(ctx)
+		}
 		d.publish()
 		if err := d.flush(false); err != nil {
 			return d.m.stop(err)
@@ -296,6 +303,9 @@ func (d *driver) takeIn() (more bool, err error) {
 		if err := d.m.setHead(); err != nil {
 			return false, err
 		}
+	}
+	if ends := d.ends.take(); ends != nil {
+		d.m.Ends(ends)
 	}
 	return d.feeds.deliver(d.m, d.now())
 }

@@ -70,19 +70,22 @@ func (m *Machine) gulpTallies(i int, to cursor, home uint32, tallies []*v1.Tally
 	g.upTo[i] = to
 }
 
-// observe hands the first gulp to the core. Only the cursors of logs that are read by tallies move with it.
+// observe hands the first gulp to the core; all of them if the core waits for a current state, as far as they fit. Only
+// the cursors of logs that are read by tallies move with it.
 func (b *build) observe() error {
-	g := b.m.gulps[0]
-	last := g.homes[len(g.homes)-1]
-	cause := &v1.Entry_Position{Position: &v1.Position{Service: v1.Service_SERVICE_EXECUTION, Home: last.Home, Number: last.UpTo}}
-	done, err := b.call(&v1.Entry{Cause: cause}, func(s *core.Step) { b.m.cfg.Core.Observe(s, g.homes) })
-	if err != nil || !done {
-		return err
-	}
-	b.observed = true
-	for i, u := range b.m.upstream {
-		if u.tallied {
-			b.seen[i] = g.upTo[i]
+	for b.gulps < len(b.m.gulps) && (b.gulps == 0 || b.m.ends != nil) {
+		g := b.m.gulps[b.gulps]
+		last := g.homes[len(g.homes)-1]
+		cause := &v1.Entry_Position{Position: &v1.Position{Service: v1.Service_SERVICE_EXECUTION, Home: last.Home, Number: last.UpTo}}
+		done, err := b.call(&v1.Entry{Cause: cause}, func(s *core.Step) { b.m.cfg.Core.Observe(s, g.homes) })
+		if err != nil || !done {
+			return err
+		}
+		b.gulps++
+		for i, u := range b.m.upstream {
+			if u.tallied {
+				b.seen[i] = g.upTo[i]
+			}
 		}
 	}
 	return nil

@@ -219,6 +219,13 @@ func (h *hosted) turn() (did bool, err error) {
 	if h.m.CaughtUp() {
 		return true, h.m.Retell(ctx)
 	}
+	if h.m.WantsEnds() {
+		ends, err := h.reader.Ends(ctx)
+		if err != nil {
+			return false, err
+		}
+		h.m.Ends(ends)
+	}
 	if h.reader != nil {
 		n, err := h.read(ctx)
 		if err != nil {

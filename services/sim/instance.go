@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -36,6 +37,7 @@ type instance struct {
 	waiting    int        // requests that are handed in and not answered
 	steps      bool       // it is in Machine.Step
 	reader     *stage.Reader
+	ends       []uint64 // of each upstream log, read for the machine and not handed in
 	sealed     *eventstore.Sealed
 	next       host.Next
 	tells      []telling // on their way to the broker, in order
@@ -131,6 +133,9 @@ func (i *instance) act() error {
 		if err := i.read(); err != nil || i.m == nil {
 			return err
 		}
+	}
+	if err := i.readEnds(); err != nil {
+		return err
 	}
 	if !w.chance(w.odds.step) {
 		return nil
@@ -293,7 +298,7 @@ func (i *instance) crash(why string) {
 
 // forget loses what is in memory.
 func (i *instance) forget() {
-	i.m, i.reader, i.sealed, i.next = nil, nil, nil, host.Go
+	i.m, i.reader, i.ends, i.sealed, i.next = nil, nil, nil, nil, host.Go
 	i.tells, i.dones, i.leaves = nil, nil, false
 	i.lease, i.claimed, i.subscribed, i.socket, i.waiting = nil, false, false, nil, 0
 }
@@ -363,6 +368,32 @@ func (i *instance) read() error {
 	}
 	if i.reader.BehindItself() {
 		return i.ended(i.m.Depose())
+	}
+	return nil
+}
+
+// readEnds reads the ends of the upstream logs if the machine wants them. It hears of them in the same moment or some time
+// later, and while a log is away it does not.
+func (i *instance) readEnds() error {
+	w := i.w
+	if i.reader != nil && i.ends == nil && i.m.WantsEnds() && w.chance(w.odds.read) {
+		for _, l := range w.logs {
+			if w.now < l.awayTill && slices.Contains(i.log.Upstream, l.Log) {
+				w.met("end not read")
+				return nil
+			}
+		}
+		ends, err := i.reader.Ends(context.Background())
+		if err != nil {
+			return err
+		}
+		i.ends = ends
+		w.hang(i)
+	}
+	if i.ends != nil && w.chance(w.odds.read) {
+		w.met("ends read")
+		i.m.Ends(i.ends)
+		i.ends = nil
 	}
 	return nil
 }

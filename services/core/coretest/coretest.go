@@ -30,6 +30,8 @@ type Run struct {
 	Fresh   []*v1.Entry
 	// Next is what the last Due returned.
 	Next int64
+	// Blind lets no current step be prepared: as if the end of a log could not be read.
+	Blind bool
 	// Seldom compares the state with the fold only when the history has doubled, for tests with a long one.
 	Seldom   bool
 	compared int
@@ -71,14 +73,24 @@ func (r *Run) Observe(t ...*v1.HomeTally) {
 	r.call(func(s *core.Step) { r.Core.Observe(s, t) })
 }
 
-// Due runs what is due, call after call, until nothing is due at once; it returns all that was emitted.
+// Due runs what is due, call after call, until nothing is due at once; it returns all that was emitted. Where the core
+// needs a current state it gets one, each time for one call, that is for one commit.
 func (r *Run) Due() []*v1.Entry {
 	r.T.Helper()
 	var all []*v1.Entry
+	current := false
 	for range 1_000_000 {
-		r.call(func(s *core.Step) { r.Next = r.Core.Due(s) })
+		needs := false
+		r.call(func(s *core.Step) {
+			s.Current = current
+			r.Next = r.Core.Due(s)
+			needs = s.NeedsCurrent()
+		})
 		all = append(all, r.Fresh...)
-		if r.Next > r.Now {
+		if current = needs && !current && !r.Blind; current {
+			continue
+		}
+		if r.Next > r.Now && (!needs || r.Blind) {
 			r.Fresh = all
 			return all
 		}

@@ -66,6 +66,19 @@ func (r *Reader) Read(ctx context.Context, k int, most uint64) error {
 	})
 }
 
+// Ends are those of the upstream logs, for a machine that wants them.
+func (r *Reader) Ends(ctx context.Context) ([]uint64, error) {
+	ends := make([]uint64, len(r.log.Upstream))
+	for k, u := range r.log.Upstream {
+		_, last, err := u.Log.Bounds(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ends[k] = last
+	}
+	return ends, nil
+}
+
 // Deliver hands on at most so many commits of those that were read, in causal order, and says how many.
 func (r *Reader) Deliver(now int64, most int) (n int, err error) {
 	r.causal.Seen(r.log.Name, r.m.End().Number)
