@@ -21,6 +21,10 @@ build: ## Build bin/drover
 demo: build ## Run the main job: 1,000 simulated devices, one job, a closing table from the log
 	@bash deploy/demo.sh bin/drover
 
+.PHONY: demo-abort
+demo-abort: build ## Every tenth of 5,000 devices fails, and the job is aborted: what was released by then, from the log
+	@bash deploy/abort-demo.sh bin/drover
+
 .PHONY: cluster-demo
 cluster-demo: build ## The same on three hub nodes and twelve services, as processes, while some are killed
 	@bash deploy/cluster-demo.sh bin/drover

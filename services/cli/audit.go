@@ -18,7 +18,7 @@ read those in the folder of a system that does not run (--data), or those of a h
 goes on, up to where it is at that moment. They write nothing.`,
 		`  drover audit job fw-1 --data /var/lib/drover --expect SUCCEEDED=950
   drover audit job fw-1 --nats nats://hub-1:4222,nats://hub-2:4222 --creds secrets/service.json --tls-ca secrets/ca.crt`,
-		auditJob(a, from),
+		auditJob(a, from), auditAbort(a, from),
 		parent("log", "Look into the logs",
 			`The logs hold everything that happened, a commit at a time: what one service decided together.`,
 			`  drover audit log verify`,
