@@ -39,7 +39,7 @@ func TestJobCreateSendsWhatWasAsked(t *testing.T) {
 		args  []string
 		want  *v1.CreateJob
 	}{
-		{"", []string{"fw-1", "--document", `{"a":1}`, "--target", "thing/t1", "--target", "group/g1", "--per-minute", "60", "--in-progress-timeout", "1h", "--description", "d"},
+		{"", []string{"fw-1", "--document", `{"a":1}`, "--target", "thing/t1", "--target", "group/g1", "--per-minute", "60", "--timeout", "1h", "--description", "d"},
 			&v1.CreateJob{JobId: "fw-1", Targets: []*v1.Target{thingTarget("t1"), groupTarget("g1")}, Document: []byte(`{"a":1}`), Description: "d",
 				Rollout: &v1.RolloutConfig{MaximumPerMinute: 60}, Timeout: &v1.TimeoutConfig{InProgressTimeoutMinutes: 60}}},
 		{"", []string{"fw-1", "--document", "@" + file, "--target", "arn:aws:iot:eu-central-1:1:thing/t1"},

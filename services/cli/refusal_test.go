@@ -120,9 +120,9 @@ func TestBadValuesAreRefused(t *testing.T) {
 		{create(`"` + strings.Repeat("x", 32767) + `"`), "document"},
 		{create(strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)), "document"},
 		{create("{}", "--per-minute", "0"), "jobExecutionsRolloutConfig.maximumPerMinute"},
-		{create("{}", "--in-progress-timeout", "90s"), "timeoutConfig.inProgressTimeoutInMinutes"},
-		{create("{}", "--in-progress-timeout", "169h"), "timeoutConfig.inProgressTimeoutInMinutes"},
-		{create("{}", "--in-progress-timeout", "-1m"), "timeoutConfig.inProgressTimeoutInMinutes"},
+		{create("{}", "--timeout", "90s"), "timeoutConfig.inProgressTimeoutInMinutes"},
+		{create("{}", "--timeout", "169h"), "timeoutConfig.inProgressTimeoutInMinutes"},
+		{create("{}", "--timeout", "-1m"), "timeoutConfig.inProgressTimeoutInMinutes"},
 		{[]string{"job", "list", "--status", "RUNNING"}, "status"},
 		{[]string{"job", "list", "--status", "in_progress"}, "status"},
 		{[]string{"job", "executions", "j", "--status", "DONE"}, "status"},
@@ -231,7 +231,7 @@ func TestABodyOfCreateJobIsReadStrictly(t *testing.T) {
 		if outer, inner, ok := strings.Cut(name, "."); ok {
 			value = fmt.Sprintf(`{"%s":{"%s":{}}`, outer, inner)
 		}
-		s.want(s.runWith(value+","+rest+"}", "job", "create", "j", "--from", "-"), exitRefused, name+": not supported yet", "(NOT_SUPPORTED)")
+		s.want(s.runWith(value+","+rest+"}", "job", "create", "j", "--from", "-"), exitRefused, name+": not supported", "(NOT_SUPPORTED)")
 	}
 	if n := len(s.requests()); n != 0 {
 		t.Errorf("%d requests arrived", n)

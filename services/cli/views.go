@@ -105,14 +105,17 @@ type groupView struct {
 
 // doneView is what a command that changes something prints: where its events stand.
 type doneView struct {
-	Position string  `json:"position,omitempty"`
-	JobID    string  `json:"jobId,omitempty"`
-	Job      uint64  `json:"job,omitempty"`
-	Created  *uint64 `json:"created,omitempty"`
-	Existing *uint64 `json:"existing,omitempty"`
-	Deleted  *uint64 `json:"deleted,omitempty"`
-	Joined   *uint64 `json:"joined,omitempty"`
-	Left     *uint64 `json:"left,omitempty"`
+	Position string `json:"position,omitempty"`
+	JobID    string `json:"jobId,omitempty"`
+	Job      uint64 `json:"job,omitempty"`
+	// AbortBound is how many things can be released after the report that crosses an abort criterion.
+	AbortBound uint64  `json:"abortBound,omitempty"`
+	Version    uint64  `json:"version,omitempty"`
+	Created    *uint64 `json:"created,omitempty"`
+	Existing   *uint64 `json:"existing,omitempty"`
+	Deleted    *uint64 `json:"deleted,omitempty"`
+	Joined     *uint64 `json:"joined,omitempty"`
+	Left       *uint64 `json:"left,omitempty"`
 }
 
 func viewJob(j *v1.JobRow, c *v1.JobCounts) jobView {
