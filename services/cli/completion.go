@@ -55,6 +55,34 @@ func (a *app) completeGroups(cmd *cobra.Command, args []string, typed string) ([
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+func (a *app) completeThingTypes(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	r, _ := ask(ctx, a, bus.ListThingTypes, &v1.ListThingTypes{})
+	var names []string
+	for _, t := range r.GetThingTypes() {
+		names = append(names, t.GetThingType())
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completeTemplates(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	r, _ := ask(ctx, a, bus.ListTemplates, &v1.ListTemplates{})
+	var names []string
+	for _, t := range r.GetTemplates() {
+		names = append(names, t.GetTemplate().GetTemplateId())
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeExecution offers a job, then a thing.
 func (a *app) completeExecution(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 1 {

@@ -8,7 +8,7 @@ func executionCommand(a *app) *cobra.Command {
 	return parent("execution", "Look at one job on one thing",
 		`An execution is one job on one thing: what the device was told, what it reported, and how it ended.`,
 		`  drover execution describe fw-1 press-07`,
-		executionDescribe(a), executionWatch(a), executionCancel(a))
+		executionDescribe(a), executionWatch(a), executionCancel(a), executionDelete(a))
 }
 
 // executionArgs reads JOB THING.

@@ -10,5 +10,5 @@ func groupCommand(a *app) *cobra.Command {
 are when the job is created.`,
 		`  drover group create press-line
   drover group add press-line press-07 press-08`,
-		groupCreate(a), groupAdd(a), groupRemove(a), groupList(a), groupDescribe(a))
+		groupCreate(a), groupAdd(a), groupRemove(a), groupList(a), groupDescribe(a), groupUpdate(a), groupDelete(a))
 }

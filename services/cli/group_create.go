@@ -12,6 +12,7 @@ import (
 
 func groupCreate(a *app) *cobra.Command {
 	var parentName, description string
+	var attributes, tags []string
 	cmd := &cobra.Command{
 		Use:   "create GROUP",
 		Short: "Create a group",
@@ -30,6 +31,12 @@ it is.`,
 					return err
 				}
 			}
+			if q.Attributes, err = attributeArgs(attributes); err != nil {
+				return err
+			}
+			if q.Tags, err = tagArgs(tags); err != nil {
+				return err
+			}
 			reply, err := tell(cmd.Context(), a, bus.CreateGroup, q)
 			if err != nil {
 				return err
@@ -47,6 +54,8 @@ it is.`,
 	}
 	cmd.Flags().StringVar(&parentName, "parent", "", "group that it belongs to")
 	cmd.Flags().StringVar(&description, "description", "", "what it is")
+	cmd.Flags().StringArrayVar(&attributes, "attribute", nil, "attribute: NAME=VALUE; may be repeated")
+	cmd.Flags().StringArrayVar(&tags, "tag", nil, "tag: KEY=VALUE; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("parent", a.completeGroups)
 	return cmd
 }

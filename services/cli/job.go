@@ -5,9 +5,9 @@ import (
 )
 
 func jobCommand(a *app) *cobra.Command {
-	return parent("job", "Create, watch and cancel jobs",
+	return parent("job", "Create, watch, change and end jobs",
 		`A job is a JSON document and the things and groups it is for. Every thing that it selects gets one execution of it.`,
 		`  drover job create fw-1 --document @fw-1.json --target group/press-line --per-minute 600
   drover job watch fw-1`,
-		jobCreate(a), jobList(a), jobDescribe(a), jobWatch(a), jobCancel(a), jobExecutions(a))
+		jobCreate(a), jobList(a), jobDescribe(a), jobDocument(a), jobWatch(a), jobUpdate(a), jobAssociate(a), jobCancel(a), jobDelete(a), jobExecutions(a))
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -42,15 +44,12 @@ func jobDescribe(a *app) *cobra.Command {
 }
 
 func (a *app) printJob(v jobView) error {
-	pace, timeout, status := "none", "never", v.Status
-	if v.Rollout != nil {
-		pace = fmt.Sprintf("%d things a minute", v.Rollout.MaximumPerMinute)
-	}
-	if v.Timeout != nil {
-		timeout = fmt.Sprintf("%d minutes after the start", v.Timeout.InProgressTimeoutInMinutes)
-	}
+	status := v.Status
 	if v.ForceCanceled {
 		status += ", with force"
+	}
+	if v.EndReached {
+		status += ", its end time has come"
 	}
 	fields := []field{
 		{"Job", v.JobID},
@@ -60,23 +59,81 @@ func (a *app) printJob(v jobView) error {
 		{"Description", v.Description},
 		{"Targets", strings.Join(v.Targets, ", ")},
 		{"Selection", v.TargetSelection},
-		{"Pace", pace},
-		{"Times out", timeout},
-		{"Created", v.CreatedAt},
-		{"Last update", v.LastUpdatedAt},
-		{"Completed", v.CompletedAt},
+		{"Template", v.Template},
+		{"Parameters", paramsText(v.Parameters)},
 	}
+	fields = append(fields, configFields(v.Rollout, v.Abort, v.Retry, v.Timeout, v.Presigned)...)
+	if v.AbortBound > 0 {
+		fields = append(fields, field{"Abort bound", "at most " + plural(v.AbortBound, "thing") + " released after the report that crosses a criterion"})
+	}
+	fields = append(fields, v.scheduleFields()...)
+	fields = append(fields,
+		field{"Namespace", v.Namespace},
+		field{"Packages", strings.Join(v.Packages, ", ")},
+		field{"Tags", tagsText(v.Tags)},
+		field{"Created", v.CreatedAt},
+		field{"Last update", v.LastUpdatedAt},
+		field{"Completed", v.CompletedAt})
 	if c := v.Counts; c != nil {
-		selected := humanize.Comma(int64(c.Selected))
-		if !c.SelectionFinished {
-			selected += " so far"
-		}
 		fields = append(fields,
-			field{"Things", fmt.Sprintf("selected %s, waiting %d, released %d, dropped %d, refused %d", selected, c.Waiting, c.Released, c.Dropped, c.Refused)},
+			field{"Things", thingsText(c)},
 			field{"Executions", countLine(c)},
 			field{"First change", c.FirstChangeAt},
 			field{"Last change", c.LastChangeAt})
 	}
 	fields = append(fields, field{"Document", v.Document})
 	return a.printFields(fields...)
+}
+
+// scheduleFields are the lines about a job's schedule, if it has one.
+func (v *jobView) scheduleFields() []field {
+	s := v.Scheduling
+	if s == nil {
+		return nil
+	}
+	end := s.EndTime
+	if end != "" && s.EndBehavior != "" {
+		end += ", then " + s.EndBehavior
+	}
+	var next []string
+	for _, r := range v.Rollouts {
+		next = append(next, r.StartTime)
+	}
+	return []field{{"Starts", s.StartTime}, {"Ends", end}, {"Windows", windowsText(s.Windows)}, {"Window", v.windowText()}, {"Next windows", strings.Join(next, ", ")}}
+}
+
+// windowText says whether the maintenance window is open, and until when: "open until 2026-…", "closed, opens at …".
+func (v *jobView) windowText() string {
+	if v.WindowOpen == nil {
+		return ""
+	}
+	switch {
+	case *v.WindowOpen && v.WindowChangesAt == "":
+		return "open"
+	case *v.WindowOpen:
+		return "open until " + v.WindowChangesAt
+	case v.WindowChangesAt == "":
+		return "closed, no other follows"
+	}
+	return "closed, opens at " + v.WindowChangesAt
+}
+
+func thingsText(c *countsView) string {
+	selected := humanize.Comma(int64(c.Selected))
+	if !c.SelectionFinished {
+		selected += " so far"
+	}
+	text := fmt.Sprintf("selected %s, waiting %d, released %d, dropped %d, refused %d", selected, c.Waiting, c.Released, c.Dropped, c.Refused)
+	if c.Deleted > 0 {
+		text += fmt.Sprintf(", deleted %d", c.Deleted)
+	}
+	return text
+}
+
+func paramsText(params map[string]string) string {
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		out = append(out, fmt.Sprintf("%s=%q", key, params[key]))
+	}
+	return strings.Join(out, " ")
 }

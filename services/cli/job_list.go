@@ -8,18 +8,30 @@ import (
 )
 
 func jobList(a *app) *cobra.Command {
-	var statusText string
+	var statusText, selectionText, group string
 	var limit int
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List jobs, newest first",
-		Long:    `Lists jobs, the newest first.`,
-		Example: `  drover job list --status IN_PROGRESS`,
-		Args:    takes(0, 0),
+		Use:   "list",
+		Short: "List jobs, newest first",
+		Long:  `Lists jobs, the newest first.`,
+		Example: `  drover job list --status IN_PROGRESS
+  drover job list --selection CONTINUOUS --group press-line`,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			status, err := jobStatus(statusText)
+			q := &v1.ListJobs{Freshness: fresh}
+			var err error
+			if q.Status, err = jobStatus(statusText); err != nil {
+				return err
+			}
+			n, err := parseEnum("targetSelection", selectionText, v1.TargetSelection(0))
 			if err != nil {
 				return err
+			}
+			q.TargetSelection = v1.TargetSelection(n)
+			if group != "" {
+				if q.Group, err = groupArg("thingGroupName", group); err != nil {
+					return err
+				}
 			}
 			l := list[*v1.JobRow]{
 				a: a, name: "jobs", columns: []string{"JOB", "STATUS", "CREATED", "ENDED", "DESCRIPTION"},
@@ -30,12 +42,18 @@ func jobList(a *app) *cobra.Command {
 				view: func(j *v1.JobRow) any { return viewJob(j, nil) },
 			}
 			return l.pages(limit, func(size uint32, token string) ([]*v1.JobRow, string, error) {
-				r, err := query(cmd.Context(), a, bus.ListJobs, &v1.ListJobs{Freshness: fresh, Status: status, Page: &v1.Page{Limit: size, Token: token}})
+				q.Page = &v1.Page{Limit: size, Token: token}
+				r, err := query(cmd.Context(), a, bus.ListJobs, q)
 				return r.GetJobs(), r.GetNextToken(), err
 			})
 		},
 	}
 	statusFlag(cmd, &statusText, v1.JobStatus(0).Descriptor())
+	f := cmd.Flags()
+	f.StringVar(&selectionText, "selection", "", "only SNAPSHOT or CONTINUOUS ones")
+	f.StringVar(&group, "group", "", "only jobs that have this group as a target")
+	_ = cmd.RegisterFlagCompletionFunc("selection", cobra.FixedCompletions(statusNames(v1.TargetSelection(0).Descriptor()), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("group", a.completeGroups)
 	limitFlag(cmd, &limit)
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -154,10 +155,16 @@ func (l *list[T]) pages(limit int, fetch func(size uint32, token string) (rows [
 	}
 }
 
+// plainNumber is a number as it stands, for names and versions.
+func plainNumber[N uint32 | uint64](n N) string { return strconv.FormatUint(uint64(n), 10) }
+
 // plural: "1 thing", "2 things".
 func plural[N int | int64 | uint32 | uint64](n N, word string) string {
 	if n == 1 {
 		return "1 " + word
+	}
+	if stem, ok := strings.CutSuffix(word, "y"); ok {
+		word = stem + "ie"
 	}
 	return humanize.Comma(int64(n)) + " " + word + "s"
 }

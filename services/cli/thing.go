@@ -10,5 +10,5 @@ func thingCommand(a *app) *cobra.Command {
 device then connects under that name.`,
 		`  drover thing create press-07
   drover thing describe press-07`,
-		thingCreate(a), thingList(a), thingDescribe(a), thingDelete(a), thingExecutions(a))
+		thingCreate(a), thingList(a), thingDescribe(a), thingUpdate(a), thingGroups(a), thingDelete(a), thingExecutions(a), thingPending(a))
 }

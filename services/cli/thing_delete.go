@@ -11,7 +11,8 @@ import (
 )
 
 func thingDelete(a *app) *cobra.Command {
-	return &cobra.Command{
+	var expected uint64
+	cmd := &cobra.Command{
 		Use:   "delete THING",
 		Short: "Delete a thing",
 		Long: `Deletes a thing: it leaves every group, and what is pending for it becomes REMOVED. What it has done stays on record.
@@ -24,7 +25,7 @@ A thing that is not there counts as deleted.`,
 			if err != nil {
 				return err
 			}
-			reply, err := tell(cmd.Context(), a, bus.DeleteThing, &v1.DeleteThing{Name: name})
+			reply, err := tell(cmd.Context(), a, bus.DeleteThing, &v1.DeleteThing{Name: name, ExpectedVersion: expected})
 			if err != nil {
 				return err
 			}
@@ -40,4 +41,6 @@ A thing that is not there counts as deleted.`,
 			return err
 		},
 	}
+	cmd.Flags().Uint64Var(&expected, "expected-version", 0, "only if it is at this version")
+	return cmd
 }

@@ -15,31 +15,41 @@ import (
 // where there is nothing. Fields are added, never renamed. `drover help output` lists them.
 
 type jobView struct {
-	JobID           string       `json:"jobId"`
-	Job             uint64       `json:"job"` // the job number; an id may be used again, a number never
-	Status          string       `json:"status"`
-	TargetSelection string       `json:"targetSelection,omitempty"`
-	Targets         []string     `json:"targets,omitempty"` // not in lists
-	Description     string       `json:"description,omitempty"`
-	Rollout         *rolloutView `json:"jobExecutionsRolloutConfig,omitempty"`
-	Timeout         *timeoutView `json:"timeoutConfig,omitempty"`
-	ForceCanceled   bool         `json:"forceCanceled"`
-	ReasonCode      string       `json:"reasonCode,omitempty"`
-	Comment         string       `json:"comment,omitempty"`
-	CreatedAt       string       `json:"createdAt"`
-	LastUpdatedAt   string       `json:"lastUpdatedAt,omitempty"`
-	CompletedAt     string       `json:"completedAt,omitempty"`
-	IsConcurrent    bool         `json:"isConcurrent"`
-	Document        string       `json:"document,omitempty"`
-	Counts          *countsView  `json:"jobProcessDetails,omitempty"`
+	JobID           string            `json:"jobId"`
+	Job             uint64            `json:"job"` // the job number; an id may be used again, a number never
+	Status          string            `json:"status"`
+	TargetSelection string            `json:"targetSelection,omitempty"`
+	Targets         []string          `json:"targets,omitempty"` // not in lists
+	Description     string            `json:"description,omitempty"`
+	Rollout         *rolloutView      `json:"jobExecutionsRolloutConfig,omitempty"`
+	Timeout         *timeoutView      `json:"timeoutConfig,omitempty"`
+	Abort           *abortView        `json:"abortConfig,omitempty"`
+	Retry           *retryView        `json:"jobExecutionsRetryConfig,omitempty"`
+	Scheduling      *scheduleView     `json:"schedulingConfig,omitempty"`
+	Presigned       *presignedView    `json:"presignedUrlConfig,omitempty"`
+	Namespace       string            `json:"namespaceId,omitempty"`
+	Template        string            `json:"jobTemplateArn,omitempty"`
+	Parameters      map[string]string `json:"documentParameters,omitempty"`
+	Packages        []string          `json:"destinationPackageVersions,omitempty"`
+	Tags            []tagView         `json:"tags,omitempty"`
+	ForceCanceled   bool              `json:"forceCanceled"`
+	ReasonCode      string            `json:"reasonCode,omitempty"`
+	Comment         string            `json:"comment,omitempty"`
+	CreatedAt       string            `json:"createdAt"`
+	LastUpdatedAt   string            `json:"lastUpdatedAt,omitempty"`
+	CompletedAt     string            `json:"completedAt,omitempty"`
+	IsConcurrent    bool              `json:"isConcurrent"`
+	WindowOpen      *bool             `json:"windowOpen,omitempty"` // of a job with windows
+	WindowChangesAt string            `json:"windowChangesAt,omitempty"`
+	EndReached      bool              `json:"endReached,omitempty"`
+	Rollouts        []startView       `json:"scheduledJobRollouts,omitempty"` // the next starts of its windows
+	AbortBound      uint64            `json:"abortBound,omitempty"`
+	Document        string            `json:"document,omitempty"`
+	Counts          *countsView       `json:"jobProcessDetails,omitempty"`
 }
 
-type rolloutView struct {
-	MaximumPerMinute uint32 `json:"maximumPerMinute"`
-}
-
-type timeoutView struct {
-	InProgressTimeoutInMinutes uint32 `json:"inProgressTimeoutInMinutes"`
+type startView struct {
+	StartTime string `json:"startTime"`
 }
 
 // countsView has AWS's jobProcessDetails, which count executions, and what Drover adds, which counts things.
@@ -63,6 +73,7 @@ type countsView struct {
 	Good              int64  `json:"good"`
 	Harmed            int64  `json:"harmed"`
 	Void              int64  `json:"void"`
+	Deleted           uint64 `json:"deleted,omitempty"`
 	FirstChangeAt     string `json:"firstChangeAt,omitempty"`
 	LastChangeAt      string `json:"lastChangeAt,omitempty"`
 }
@@ -94,13 +105,16 @@ type thingView struct {
 }
 
 type groupView struct {
-	GroupName   string   `json:"thingGroupName"`
-	Group       uint64   `json:"group"` // the group number
-	Parent      string   `json:"parentGroupName,omitempty"`
-	Description string   `json:"thingGroupDescription,omitempty"`
-	CreatedAt   string   `json:"createdAt"`
-	Members     *uint64  `json:"members,omitempty"` // direct ones; describe only
-	Children    []string `json:"children,omitempty"`
+	GroupName   string            `json:"thingGroupName"`
+	Group       uint64            `json:"group"` // the group number
+	Parent      string            `json:"parentGroupName,omitempty"`
+	Description string            `json:"thingGroupDescription,omitempty"`
+	CreatedAt   string            `json:"createdAt"`
+	Members     *uint64           `json:"members,omitempty"` // direct ones; describe only
+	Children    []string          `json:"children,omitempty"`
+	Attributes  map[string]string `json:"attributes,omitempty"`
+	Version     uint64            `json:"version,omitempty"`
+	Ancestors   []string          `json:"rootToParentThingGroups,omitempty"` // describe only
 }
 
 // doneView is what a command that changes something prints: where its events stand.
@@ -128,11 +142,22 @@ func viewJob(j *v1.JobRow, c *v1.JobCounts) jobView {
 	if j.GetTargetSelection() != 0 {
 		v.TargetSelection = enumName(j.GetTargetSelection())
 	}
-	if n := j.GetRollout().GetMaximumPerMinute(); n > 0 {
-		v.Rollout = &rolloutView{n}
+	v.Rollout, v.Timeout, v.Abort, v.Retry = viewRollout(j.GetRollout()), viewTimeout(j.GetTimeout()), viewAbort(j.GetAbort()), viewRetry(j.GetRetry())
+	v.Scheduling, v.Presigned, v.AbortBound = viewSchedule(j.GetScheduling()), viewPresigned(j.GetPresignedUrl()), abortBound(j.GetAbort(), j.GetRollout())
+	v.Namespace, v.Template, v.Packages, v.Tags = j.GetNamespaceId(), j.GetJobTemplateArn(), j.GetDestinationPackageVersions(), viewTags(j.GetTags())
+	for _, p := range j.GetDocumentParameters() {
+		if v.Parameters == nil {
+			v.Parameters = map[string]string{}
+		}
+		v.Parameters[p.GetKey()] = p.GetValue()
 	}
-	if n := j.GetTimeout().GetInProgressTimeoutMinutes(); n > 0 {
-		v.Timeout = &timeoutView{n}
+	if len(j.GetScheduling().GetWindows()) > 0 {
+		open := j.GetWindowOpen()
+		v.WindowOpen, v.WindowChangesAt = &open, moment(j.GetWindowChangesAtMs())
+	}
+	v.EndReached = j.GetEndReached()
+	for _, ms := range j.GetNextWindowsMs() {
+		v.Rollouts = append(v.Rollouts, startView{moment(ms)})
 	}
 	if c != nil {
 		v.Counts = viewCounts(c)
@@ -148,7 +173,7 @@ func viewCounts(c *v1.JobCounts) *countsView {
 		Rejected: n[v1.ExecutionStatus_EXECUTION_STATUS_REJECTED], TimedOut: n[v1.ExecutionStatus_EXECUTION_STATUS_TIMED_OUT],
 		Canceled: n[v1.ExecutionStatus_EXECUTION_STATUS_CANCELED], Removed: n[v1.ExecutionStatus_EXECUTION_STATUS_REMOVED],
 		Selected: c.GetSelected(), SelectionFinished: c.GetSelectionFinished(), Waiting: c.GetWaiting(), Released: c.GetReleased(),
-		Dropped: c.GetDropped(), Refused: c.GetRefused(), Open: c.GetOpen(), Good: c.GetGood(), Harmed: c.GetHarmed(), Void: c.GetVoid(),
+		Dropped: c.GetDropped(), Refused: c.GetRefused(), Open: c.GetOpen(), Good: c.GetGood(), Harmed: c.GetHarmed(), Void: c.GetVoid(), Deleted: c.GetDeleted(),
 		FirstChangeAt: moment(c.GetFirstChangeMs()), LastChangeAt: moment(c.GetLastChangeMs()),
 	}
 }
@@ -187,10 +212,17 @@ func viewThing(t *v1.ThingRow) thingView {
 }
 
 func viewGroup(g *v1.GroupRow) groupView {
-	return groupView{
+	v := groupView{
 		GroupName: g.GetGroup(), Group: g.GetNumber(), Parent: g.GetParent(), Description: g.GetDescription(),
-		CreatedAt: moment(g.GetCreatedAtMs()), Children: g.GetChildren(),
+		CreatedAt: moment(g.GetCreatedAtMs()), Children: g.GetChildren(), Version: g.GetVersion(), Ancestors: g.GetAncestors(),
 	}
+	for _, at := range g.GetAttributes() {
+		if v.Attributes == nil {
+			v.Attributes = map[string]string{}
+		}
+		v.Attributes[at.GetName()] = at.GetValue()
+	}
+	return v
 }
 
 func targetNames(targets []*v1.Target) []string {
