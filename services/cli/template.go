@@ -16,25 +16,25 @@ and deleting it changes no job. Managed templates come with Drover, and have par
 }
 
 type templateView struct {
-	TemplateID  string         `json:"jobTemplateId"`
-	Description string         `json:"description"`
-	Document    string         `json:"document,omitempty"`
-	Rollout     *rolloutView   `json:"jobExecutionsRolloutConfig,omitempty"`
-	Abort       *abortView     `json:"abortConfig,omitempty"`
-	Retry       *retryView     `json:"jobExecutionsRetryConfig,omitempty"`
-	Timeout     *timeoutView   `json:"timeoutConfig,omitempty"`
-	Presigned   *presignedView `json:"presignedUrlConfig,omitempty"`
-	Windows     []windowView   `json:"maintenanceWindows,omitempty"`
-	Packages    []string       `json:"destinationPackageVersions,omitempty"`
-	Tags        []tagView      `json:"tags,omitempty"`
-	CreatedAt   string         `json:"createdAt"`
+	TemplateID  string           `json:"jobTemplateId"`
+	Description string           `json:"description"`
+	Document    string           `json:"document,omitempty"`
+	Rollout     *rolloutView     `json:"jobExecutionsRolloutConfig,omitempty"`
+	Abort       *abortConfigView `json:"abortConfig,omitempty"`
+	Retry       *retryView       `json:"jobExecutionsRetryConfig,omitempty"`
+	Timeout     *timeoutView     `json:"timeoutConfig,omitempty"`
+	Presigned   *presignedView   `json:"presignedUrlConfig,omitempty"`
+	Windows     []windowView     `json:"maintenanceWindows,omitempty"`
+	Packages    []string         `json:"destinationPackageVersions,omitempty"`
+	Tags        []tagView        `json:"tags,omitempty"`
+	CreatedAt   string           `json:"createdAt"`
 }
 
 func viewTemplate(t *v1.TemplateRow) templateView {
 	x := t.GetTemplate()
 	return templateView{
 		TemplateID: x.GetTemplateId(), Description: x.GetDescription(), Document: string(x.GetDocument()), Rollout: viewRollout(x.GetRollout()),
-		Abort: viewAbort(x.GetAbort()), Retry: viewRetry(x.GetRetry()), Timeout: viewTimeout(x.GetTimeout()), Presigned: viewPresigned(x.GetPresignedUrl()),
+		Abort: viewAbortConfig(x.GetAbort()), Retry: viewRetry(x.GetRetry()), Timeout: viewTimeout(x.GetTimeout()), Presigned: viewPresigned(x.GetPresignedUrl()),
 		Windows: viewWindows(x.GetWindows()), Packages: x.GetDestinationPackageVersions(), Tags: viewTags(t.GetTags()), CreatedAt: moment(t.GetCreatedAtMs()),
 	}
 }

@@ -23,7 +23,7 @@ type jobView struct {
 	Description     string            `json:"description,omitempty"`
 	Rollout         *rolloutView      `json:"jobExecutionsRolloutConfig,omitempty"`
 	Timeout         *timeoutView      `json:"timeoutConfig,omitempty"`
-	Abort           *abortView        `json:"abortConfig,omitempty"`
+	Abort           *abortConfigView  `json:"abortConfig,omitempty"`
 	Retry           *retryView        `json:"jobExecutionsRetryConfig,omitempty"`
 	Scheduling      *scheduleView     `json:"schedulingConfig,omitempty"`
 	Presigned       *presignedView    `json:"presignedUrlConfig,omitempty"`
@@ -142,7 +142,7 @@ func viewJob(j *v1.JobRow, c *v1.JobCounts) jobView {
 	if j.GetTargetSelection() != 0 {
 		v.TargetSelection = enumName(j.GetTargetSelection())
 	}
-	v.Rollout, v.Timeout, v.Abort, v.Retry = viewRollout(j.GetRollout()), viewTimeout(j.GetTimeout()), viewAbort(j.GetAbort()), viewRetry(j.GetRetry())
+	v.Rollout, v.Timeout, v.Abort, v.Retry = viewRollout(j.GetRollout()), viewTimeout(j.GetTimeout()), viewAbortConfig(j.GetAbort()), viewRetry(j.GetRetry())
 	v.Scheduling, v.Presigned, v.AbortBound = viewSchedule(j.GetScheduling()), viewPresigned(j.GetPresignedUrl()), abortBound(j.GetAbort(), j.GetRollout())
 	v.Namespace, v.Template, v.Packages, v.Tags = j.GetNamespaceId(), j.GetJobTemplateArn(), j.GetDestinationPackageVersions(), viewTags(j.GetTags())
 	for _, p := range j.GetDocumentParameters() {

@@ -33,7 +33,7 @@ type timeoutView struct {
 	InProgressTimeoutInMinutes uint32 `json:"inProgressTimeoutInMinutes"`
 }
 
-type abortView struct {
+type abortConfigView struct {
 	Criteria []abortCriterionView `json:"criteriaList"`
 }
 
@@ -104,11 +104,11 @@ func viewTimeout(c *v1.TimeoutConfig) *timeoutView {
 	return &timeoutView{c.GetInProgressTimeoutMinutes()}
 }
 
-func viewAbort(c *v1.AbortConfig) *abortView {
+func viewAbortConfig(c *v1.AbortConfig) *abortConfigView {
 	if len(c.GetCriteria()) == 0 {
 		return nil
 	}
-	v := new(abortView)
+	v := new(abortConfigView)
 	for _, a := range c.GetCriteria() {
 		v.Criteria = append(v.Criteria, abortCriterionView{enumName(a.GetFailure()), "CANCEL", hundredths(a.GetThresholdHundredths()), a.GetMinExecuted()})
 	}
@@ -157,7 +157,7 @@ func viewPresigned(c *v1.PresignedUrlConfig) *presignedView {
 }
 
 // configFields are the lines of a description that jobs and templates share.
-func configFields(rollout *rolloutView, abort *abortView, retry *retryView, timeout *timeoutView, presigned *presignedView) []field {
+func configFields(rollout *rolloutView, abort *abortConfigView, retry *retryView, timeout *timeoutView, presigned *presignedView) []field {
 	fields := []field{{"Pace", paceText(rollout)}, {"Aborts", ""}, {"Retries", ""}, {"Times out", "never"}, {"Presigned URLs", ""}}
 	if abort != nil {
 		var list []string

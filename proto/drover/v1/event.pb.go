@@ -3920,10 +3920,12 @@ type JobOpened struct {
 	Abort           *AbortConfig           `protobuf:"bytes,8,opt,name=abort,proto3" json:"abort,omitempty"`
 	Retry           *RetryConfig           `protobuf:"bytes,9,opt,name=retry,proto3" json:"retry,omitempty"`
 	// Of the schedule: whether there is one, and whether it has windows. Such a job begins with its window closed.
-	Scheduled     bool                `protobuf:"varint,10,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
-	Windowed      bool                `protobuf:"varint,11,opt,name=windowed,proto3" json:"windowed,omitempty"`
-	PresignedUrl  *PresignedUrlConfig `protobuf:"bytes,12,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
-	NamespaceId   string              `protobuf:"bytes,13,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
+	Scheduled    bool                `protobuf:"varint,10,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	Windowed     bool                `protobuf:"varint,11,opt,name=windowed,proto3" json:"windowed,omitempty"`
+	PresignedUrl *PresignedUrlConfig `protobuf:"bytes,12,opt,name=presigned_url,json=presignedUrl,proto3" json:"presigned_url,omitempty"`
+	NamespaceId  string              `protobuf:"bytes,13,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
+	// When it is to begin, in ms since the epoch: its start, or that of its first window; 0 is at once.
+	BeginsAtMs    int64 `protobuf:"varint,14,opt,name=begins_at_ms,json=beginsAtMs,proto3" json:"begins_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4047,6 +4049,13 @@ func (x *JobOpened) GetNamespaceId() string {
 		return x.NamespaceId
 	}
 	return ""
+}
+
+func (x *JobOpened) GetBeginsAtMs() int64 {
+	if x != nil {
+		return x.BeginsAtMs
+	}
+	return 0
 }
 
 // JobChanged (log.rollout): what is present takes the place of what was there, as a whole.
@@ -5086,7 +5095,8 @@ func (x *JobStopped) GetCompletes() bool {
 }
 
 // ThingsDropped (log.rollout): waiting things that will not be released, because the job was stopped or they were
-// withdrawn: the first that wait, up to an offset of a chunk, exclusive.
+// withdrawn: of the first that wait, up to an offset of a chunk, exclusive, all that no release before it holds. A release
+// passes over withdrawn things, and one event behind it in the same commit counts them.
 type ThingsDropped struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Job         uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -6667,7 +6677,7 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x06resume\x18\x01 \x01(\fR\x06resume\"=\n" +
 	"\x11SelectionFinished\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x16\n" +
-	"\x06things\x18\x02 \x01(\x04R\x06things\"\xa0\x04\n" +
+	"\x06things\x18\x02 \x01(\x04R\x06things\"\xc2\x04\n" +
 	"\tJobOpened\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x1a\n" +
@@ -6682,7 +6692,9 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	" \x01(\bR\tscheduled\x12\x1a\n" +
 	"\bwindowed\x18\v \x01(\bR\bwindowed\x12B\n" +
 	"\rpresigned_url\x18\f \x01(\v2\x1d.drover.v1.PresignedUrlConfigR\fpresignedUrl\x12!\n" +
-	"\fnamespace_id\x18\r \x01(\tR\vnamespaceId\"\xa6\x02\n" +
+	"\fnamespace_id\x18\r \x01(\tR\vnamespaceId\x12 \n" +
+	"\fbegins_at_ms\x18\x0e \x01(\x03R\n" +
+	"beginsAtMs\"\xa6\x02\n" +
 	"\n" +
 	"JobChanged\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x122\n" +

@@ -4057,6 +4057,11 @@ func (m *JobOpened) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.BeginsAtMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.BeginsAtMs))
+		i--
+		dAtA[i] = 0x70
+	}
 	if len(m.NamespaceId) > 0 {
 		i -= len(m.NamespaceId)
 		copy(dAtA[i:], m.NamespaceId)
@@ -8087,6 +8092,9 @@ func (m *JobOpened) SizeVT() (n int) {
 	l = len(m.NamespaceId)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.BeginsAtMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.BeginsAtMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -18276,6 +18284,25 @@ func (m *JobOpened) UnmarshalVT(dAtA []byte) error {
 			}
 			m.NamespaceId = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field BeginsAtMs", wireType)
+			}
+			m.BeginsAtMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.BeginsAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -1621,10 +1621,12 @@ type JobCounts struct {
 	Good              int64  `protobuf:"varint,9,opt,name=good,proto3" json:"good,omitempty"`
 	Harmed            int64  `protobuf:"varint,10,opt,name=harmed,proto3" json:"harmed,omitempty"`
 	Void              int64  `protobuf:"varint,11,opt,name=void,proto3" json:"void,omitempty"`
+	Deleted           uint64 `protobuf:"varint,14,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Of those that waited, were released or dropped: how many came by joining a target later.
+	Joined uint64 `protobuf:"varint,15,opt,name=joined,proto3" json:"joined,omitempty"`
 	// The first and the last change of an execution, ms since the epoch; 0 is none.
-	Deleted       uint64 `protobuf:"varint,14,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	FirstChangeMs int64  `protobuf:"varint,12,opt,name=first_change_ms,json=firstChangeMs,proto3" json:"first_change_ms,omitempty"`
-	LastChangeMs  int64  `protobuf:"varint,13,opt,name=last_change_ms,json=lastChangeMs,proto3" json:"last_change_ms,omitempty"`
+	FirstChangeMs int64 `protobuf:"varint,12,opt,name=first_change_ms,json=firstChangeMs,proto3" json:"first_change_ms,omitempty"`
+	LastChangeMs  int64 `protobuf:"varint,13,opt,name=last_change_ms,json=lastChangeMs,proto3" json:"last_change_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1739,6 +1741,13 @@ func (x *JobCounts) GetVoid() int64 {
 func (x *JobCounts) GetDeleted() uint64 {
 	if x != nil {
 		return x.Deleted
+	}
+	return 0
+}
+
+func (x *JobCounts) GetJoined() uint64 {
+	if x != nil {
+		return x.Joined
 	}
 	return 0
 }
@@ -4653,7 +4662,7 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x16DescribeThingTypeReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x126\n" +
 	"\n" +
-	"thing_type\x18\x02 \x01(\v2\x17.drover.v1.ThingTypeRowR\tthingType\"\xb0\x03\n" +
+	"thing_type\x18\x02 \x01(\v2\x17.drover.v1.ThingTypeRowR\tthingType\"\xc8\x03\n" +
 	"\tJobCounts\x122\n" +
 	"\battempts\x18\x01 \x03(\v2\x16.drover.v1.StatusCountR\battempts\x12\x1a\n" +
 	"\bselected\x18\x02 \x01(\x04R\bselected\x12-\n" +
@@ -4667,7 +4676,8 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x06harmed\x18\n" +
 	" \x01(\x03R\x06harmed\x12\x12\n" +
 	"\x04void\x18\v \x01(\x03R\x04void\x12\x18\n" +
-	"\adeleted\x18\x0e \x01(\x04R\adeleted\x12&\n" +
+	"\adeleted\x18\x0e \x01(\x04R\adeleted\x12\x16\n" +
+	"\x06joined\x18\x0f \x01(\x04R\x06joined\x12&\n" +
 	"\x0ffirst_change_ms\x18\f \x01(\x03R\rfirstChangeMs\x12$\n" +
 	"\x0elast_change_ms\x18\r \x01(\x03R\flastChangeMs\"\xee\x01\n" +
 	"\bListJobs\x122\n" +

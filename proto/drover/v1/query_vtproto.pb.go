@@ -1629,6 +1629,11 @@ func (m *JobCounts) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Joined != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Joined))
+		i--
+		dAtA[i] = 0x78
+	}
 	if m.Deleted != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Deleted))
 		i--
@@ -4934,6 +4939,9 @@ func (m *JobCounts) SizeVT() (n int) {
 	}
 	if m.Deleted != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Deleted))
+	}
+	if m.Joined != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Joined))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -10204,6 +10212,25 @@ func (m *JobCounts) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Deleted |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 15:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Joined", wireType)
+			}
+			m.Joined = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Joined |= uint64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
