@@ -5,6 +5,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/core"
+	"github.com/droverhq/drover/services/job/schedule"
 )
 
 // Answer implements core.Core: DescribeJob, without counts. The owner takes a job for concurrent until it has heard
@@ -23,6 +24,7 @@ func (jobs) Answer(v core.View, query proto.Message) (proto.Message, error) {
 		return nil, notFound(job)
 	}
 	complete(v, row)
+	row.NextWindowsMs = schedule.NextStarts(row, v.Now)
 	if !q.IncludeDocument {
 		row.Document = nil
 	}

@@ -8,7 +8,7 @@ import (
 
 // create decides CreateJob. Checks come in the order of specification §2.4: syntax, the id, the targets, quotas.
 func (j jobs) create(s *core.Step, cmd *v1.CreateJob) (*v1.CreateJobReply, error) {
-	created, err := j.checkCreate(cmd)
+	created, err := j.checkCreate(cmd, s.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,9 @@ func (j jobs) create(s *core.Step, cmd *v1.CreateJob) (*v1.CreateJobReply, error
 	created.TargetsKnownAt = cmd.Checked.AsOf
 	// One commit holds both: a crash leaves the job created and started, or no job.
 	s.Emit(&v1.Event{Event: &v1.Event_JobCreated{JobCreated: created}}, nil)
-	start(s, created.Job, created, nil)
+	if c := created.Scheduling; c.GetFirstWindowMs() == 0 && c.GetStartAtMs() <= s.Now {
+		start(s, created.Job, created, nil)
+	}
 	return &v1.CreateJobReply{Position: s.Position(), Job: created.Job}, nil
 }
 
@@ -44,7 +46,7 @@ func start(s *core.Step, number uint64, def interface {
 
 // checkCreate checks what can be checked of a CreateJob without any state. The event that it returns lacks only
 // the job number.
-func (j jobs) checkCreate(cmd *v1.CreateJob) (*v1.JobCreated, error) {
+func (j jobs) checkCreate(cmd *v1.CreateJob, now int64) (*v1.JobCreated, error) {
 	job, err := parseID(cmd.JobId)
 	if err != nil {
 		return nil, err
@@ -70,6 +72,10 @@ func (j jobs) checkCreate(cmd *v1.CreateJob) (*v1.JobCreated, error) {
 	if err := checkConfig(cmd); err != nil {
 		return nil, err
 	}
+	scheduling, err := j.limits.scheduling(cmd.Scheduling, selection, now)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkNamespace(cmd.NamespaceId); err != nil {
 		return nil, err
 	}
@@ -89,6 +95,7 @@ func (j jobs) checkCreate(cmd *v1.CreateJob) (*v1.JobCreated, error) {
 		Timeout:                    some(cmd.Timeout),
 		Abort:                      cmd.Abort,
 		Retry:                      cmd.Retry,
+		Scheduling:                 scheduling,
 		PresignedUrl:               some(cmd.PresignedUrl),
 		NamespaceId:                cmd.NamespaceId,
 		DestinationPackageVersions: cmd.DestinationPackageVersions,

@@ -8,8 +8,21 @@ import (
 
 const dayMs = 24 * 60 * 60 * 1000
 
-// Due implements core.Core: deletes what was kept long enough.
-func (j jobs) Due(s *core.Step) int64 { return j.retire(s) }
+// Due implements core.Core: starts and ends jobs, opens and closes their windows, deletes what was kept long enough.
+func (j jobs) Due(s *core.Step) int64 {
+	for !s.Full() {
+		at, number := first(s, tableNext)
+		if number == 0 || at > s.Now {
+			next := j.retire(s)
+			if number != 0 {
+				next = min(next, at)
+			}
+			return next
+		}
+		tick(s, number)
+	}
+	return s.Now
+}
 
 // retire begins to delete jobs that ended longer ago than they are kept. Where as many are in deletion as may be, the
 // next JobDeleted makes room.

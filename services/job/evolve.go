@@ -16,6 +16,12 @@ func (jobs) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 		created(tx, at, e.JobCreated)
 	case *v1.Event_JobStarted:
 		started(tx, at, e.JobStarted)
+	case *v1.Event_JobWindowOpened:
+		windowChanged(tx, at, e.JobWindowOpened.Job, true, e.JobWindowOpened.ClosesAtMs)
+	case *v1.Event_JobWindowClosed:
+		windowChanged(tx, at, e.JobWindowClosed.Job, false, e.JobWindowClosed.OpensAtMs)
+	case *v1.Event_JobEndReached:
+		endReached(tx, at, e.JobEndReached)
 	case *v1.Event_JobUpdated:
 		change(tx, at, e.JobUpdated.Job, func(row *v1.JobRow) { updated(row, e.JobUpdated) })
 	case *v1.Event_TargetsAssociated:
@@ -89,7 +95,39 @@ func started(tx kv.Tx, at core.Place, e *v1.JobStarted) {
 	})
 	m := momentsOf(tx, e.Job)
 	m.change = 0 // a window that opens with the start says when it closes
+	m.started = len(load(tx, e.Job).GetScheduling().GetWindows()) > 0
 	await(tx, e.Job, m)
+}
+
+// windowChanged: between two windows a job is SCHEDULED. Both events say when the next change is, 0 is never.
+func windowChanged(tx kv.Tx, at core.Place, number uint64, open bool, next int64) {
+	m := momentsOf(tx, number)
+	m.change = next
+	await(tx, number, m)
+	change(tx, at, number, func(row *v1.JobRow) {
+		row.Status = v1.JobStatus_JOB_STATUS_SCHEDULED
+		if open {
+			row.Status = v1.JobStatus_JOB_STATUS_IN_PROGRESS
+		}
+		row.IsConcurrent, row.WindowOpen, row.WindowChangesAtMs = open, open, next
+	})
+}
+
+// endReached: nothing more is released. Where what is pending goes on, it does so in the job's windows.
+func endReached(tx kv.Tx, at core.Place, e *v1.JobEndReached) {
+	m := momentsOf(tx, e.Job)
+	m.end = 0
+	goesOn := m.started && e.EndBehavior == v1.EndBehavior_END_BEHAVIOR_STOP_ROLLOUT
+	if !goesOn {
+		m.change = 0
+	}
+	await(tx, e.Job, m)
+	change(tx, at, e.Job, func(row *v1.JobRow) {
+		row.EndReached = true
+		if !goesOn {
+			row.WindowChangesAtMs = 0
+		}
+	})
 }
 
 func updated(row *v1.JobRow, e *v1.JobUpdated) {

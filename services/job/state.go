@@ -109,6 +109,8 @@ func add(tx kv.Tx, which counter, by int) {
 type moments struct {
 	change int64 // its start, or the next opening or closing of its window
 	end    int64
+	// It has windows and has started: the first of them opened.
+	started bool
 }
 
 // next is the earlier of them.
@@ -125,7 +127,7 @@ func momentsOf(r kv.Reader, number uint64) (m moments) {
 		return m
 	}
 	f := kv.NewFields(value)
-	m.change, m.end = f.Int(), f.Int()
+	m.change, m.end, m.started = f.Int(), f.Int(), f.Bool()
 	f.Must("a job's moments")
 	return m
 }
@@ -148,5 +150,5 @@ func await(tx kv.Tx, number uint64, m moments) {
 		tx.Delete(momentsKey(number))
 		return
 	}
-	tx.Set(momentsKey(number), kv.Row(nil).Int(m.change).Int(m.end))
+	tx.Set(momentsKey(number), kv.Row(nil).Int(m.change).Int(m.end).Bool(m.started))
 }
