@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // within is a context that ends with the test or its patience.
 func within(t testing.TB) context.Context {

@@ -18,7 +18,7 @@ import (
 	"github.com/droverhq/drover/proto/id"
 )
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func startTestHub(t *testing.T, change func(*HubConfig)) *Hub {
 	t.Helper()
@@ -59,7 +59,7 @@ func startTestLeaf(t *testing.T, h *Hub) *Leaf {
 
 func connectAs(t *testing.T, connect func(string, ...nats.Option) (*nats.Conn, error)) *nats.Conn {
 	t.Helper()
-	nc, err := connect("test")
+	nc, err := connect("test", nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func connectAs(t *testing.T, connect func(string, ...nats.Option) (*nats.Conn, e
 func anonymous(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
-	nc, err := nats.Connect(url, append([]nats.Option{quiet}, options...)...)
+	nc, err := nats.Connect(url, append([]nats.Option{quiet, nats.Timeout(patience)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -315,7 +315,7 @@ func TestOnlyTheUserFrontMayAnswer(t *testing.T) {
 		connect func(string, ...nats.Option) (*nats.Conn, error)
 		reaches bool
 	}{{"front", h.Dialer().ConnectFront, false}, {"root", func(string, ...nats.Option) (*nats.Conn, error) {
-		return nats.Connect(h.ClientURL(), nats.UserInfo("root-DROVER", "root"))
+		return nats.Connect(h.ClientURL(), nats.UserInfo("root-DROVER", "root"), nats.Timeout(patience))
 	}, true}} {
 		nc := connectAs(t, c.connect)
 		svc, err := micro.AddService(nc, micro.Config{Name: c.user, Version: "1.0.0"})

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	patience = 10 * time.Second
+	patience = 60 * time.Second // for what must happen; nothing is measured by it
 	homes    = 5
 )
 
@@ -44,17 +44,18 @@ func start(t *testing.T) *system {
 	if s.server, err = bus.NewServer(s.front(t), "test", "1.0.0"); err != nil {
 		t.Fatal(err)
 	}
-	if s.nc, err = nats.Connect(hub.ClientURL()); err != nil {
+	if s.nc, err = nats.Connect(hub.ClientURL(), nats.Timeout(patience)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.nc.Close)
 	s.client = bus.NewClient(s.nc)
+	s.client.Timeout = patience
 	return s
 }
 
 func (s *system) front(t *testing.T) *nats.Conn {
 	t.Helper()
-	nc, err := s.hub.Dialer().ConnectFront("test")
+	nc, err := s.hub.Dialer().ConnectFront("test", nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

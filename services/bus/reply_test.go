@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/bus"
@@ -15,7 +14,7 @@ func TestAReplyThatTheBrokerDoesNotTakeIsSaidAtOnce(t *testing.T) {
 	must(t, bus.Serve(s.server, bus.ListThings, func(context.Context, bus.Request, *v1.ListThings) (*v1.ListThingsReply, error) {
 		return &v1.ListThingsReply{NextToken: strings.Repeat("x", 2<<20)}, nil
 	}))
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, err := bus.ListThings.Call(ctx, s.client, &v1.ListThings{})
 	if code(err) != v1.RefusalCode_REFUSAL_CODE_INTERNAL || !strings.Contains(err.Error(), "bytes") {
@@ -31,7 +30,7 @@ func TestAPanicOfOneRequestIsRefusedAndTheNextIsAnswered(t *testing.T) {
 		}
 		return &v1.ListThingsReply{NextToken: "next"}, nil
 	}))
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if _, err := bus.ListThings.Call(ctx, s.client, &v1.ListThings{Prefix: "panic"}); code(err) != v1.RefusalCode_REFUSAL_CODE_INTERNAL || strings.Contains(err.Error(), "as asked") {
 		t.Errorf("%v", err)

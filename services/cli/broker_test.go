@@ -265,7 +265,7 @@ func (h *hub) leafGoesOn(t *testing.T) {
 	if _, err := owner.Subscribe("drover.home.>", func(m *nats.Msg) { _ = m.Respond(m.Data) }); err != nil {
 		t.Fatal(err)
 	}
-	device, err := nats.Connect(e.Devices, nats.CustomInboxPrefix("$aws.things.t1.jobs.$inbox"))
+	device, err := nats.Connect(e.Devices, nats.CustomInboxPrefix("$aws.things.t1.jobs.$inbox"), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -291,7 +291,7 @@ type capture struct {
 func newCapture(t *testing.T, url string) *capture {
 	t.Helper()
 	c := &capture{answers: map[string][]time.Time{}, told: map[string]int{}}
-	nc, err := nats.Connect(url, nats.Name("capture"))
+	nc, err := nats.Connect(url, nats.Name("capture"), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ type readers struct {
 
 func newReaders(t *testing.T, url string) *readers {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.Name("asker"))
+	nc, err := nats.Connect(url, nats.Name("asker"), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

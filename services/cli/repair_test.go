@@ -86,7 +86,7 @@ func (d *drover) publishAsService(subject string, message []byte) uint64 {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	nc, err := nats.Connect(e.NATS, nats.UserInfo("service", auth.Service))
+	nc, err := nats.Connect(e.NATS, nats.UserInfo("service", auth.Service), nats.Timeout(patience))
 	if err != nil {
 		d.t.Fatal(err)
 	}

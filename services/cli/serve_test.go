@@ -37,7 +37,7 @@ func newMany(t *testing.T) *many {
 	}
 	t.Cleanup(hub.Close)
 	m.hub, m.creds = hub, filepath.Join(dir, "auth")
-	nc, err := nats.Connect(hub.ClientURL())
+	nc, err := nats.Connect(hub.ClientURL(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

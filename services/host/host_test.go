@@ -20,6 +20,9 @@ import (
 	"github.com/droverhq/drover/services/core"
 )
 
+// patience is how long a test waits for what must happen. Nothing is measured by it: a busy machine may take its time.
+const patience = 60 * time.Second
+
 // running is a Host under a test, with what ends it.
 type running struct {
 	*Host
@@ -55,7 +58,7 @@ func (r *running) isReady() *running {
 	case <-r.Ready():
 	case err := <-r.err:
 		r.t.Fatalf("run: %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatalf("not ready: %+v", r.Stats())
 	}
 	return r
@@ -67,7 +70,7 @@ func (r *running) ends() error {
 	select {
 	case err := <-r.err:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		r.t.Fatalf("it does not end: %+v", r.Stats())
 		return nil
 	}
@@ -76,7 +79,7 @@ func (r *running) ends() error {
 // until waits for a condition.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
@@ -269,11 +272,15 @@ func TestTwoHostsThatReadEachOtherComeToRest(t *testing.T) {
 			}
 		}
 	}
-	until(t, "both have read all", func() bool { return a.Stats().Behind+b.Stats().Behind == 0 })
-	ends := fmt.Sprint(lastOf(t, one.Log), lastOf(t, two.Log))
-	// Bookkeeping waits for 250 ms at most; nothing may follow.
-	<-time.After(2 * gulpMs * time.Millisecond)
-	expect(t, "ends of the logs", fmt.Sprint(lastOf(t, one.Log), lastOf(t, two.Log)), ends)
+	// Bookkeeping waits for 250 ms at most. If each answered it with more of it, the logs would never stand still for so long.
+	ends := func() string { return fmt.Sprint(lastOf(t, one.Log), lastOf(t, two.Log)) }
+	before, since := ends(), time.Now()
+	until(t, "both have read all and write nothing more", func() bool {
+		if now := ends(); now != before || a.Stats().Behind+b.Stats().Behind > 0 {
+			before, since = now, time.Now()
+		}
+		return time.Since(since) > 4*gulpMs*time.Millisecond
+	})
 }
 
 func TestAHostReadsUpstreamInOrderOfCauses(t *testing.T) {
@@ -327,8 +334,8 @@ func TestTimersRunByTheClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if late := c.AtMs - due; late < 0 || late > 2000 {
-		t.Errorf("it ran %d ms after it was due", late)
+	if early := due - c.AtMs; early > 0 {
+		t.Errorf("it ran %d ms before it was due", early)
 	}
 }
 

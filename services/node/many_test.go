@@ -21,7 +21,8 @@ import (
 	"github.com/droverhq/drover/services/node"
 )
 
-const patience = 30 * time.Second
+// patience is how long a test waits for what must happen; nothing is measured by it.
+const patience = 60 * time.Second
 
 // cluster is a hub and what its clients see of the nodes on it.
 type cluster struct {
@@ -51,7 +52,7 @@ func (c *cluster) startHub(cfg broker.HubConfig) {
 	if first {
 		c.t.Cleanup(func() { c.hub.Close() }) // after the nodes, also where it was started again
 	}
-	nc, err := nats.Connect(hub.ClientURL())
+	nc, err := nats.Connect(hub.ClientURL(), nats.Timeout(patience))
 	if err != nil {
 		c.t.Fatal(err)
 	}

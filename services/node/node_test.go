@@ -41,7 +41,7 @@ func start(t *testing.T, data string) *system {
 	}
 	s := &system{Node: n, t: t, data: data}
 	t.Cleanup(s.stop)
-	nc, err := nats.Connect(n.Endpoints().NATS)
+	nc, err := nats.Connect(n.Endpoints().NATS, nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func TestUnknownTopicsAreToldAndNothingLoops(t *testing.T) {
 
 func TestARequestWithAnInboxIsAnsweredThere(t *testing.T) {
 	s := start(t, echo)
-	nc, err := nats.Connect(s.leaf.ClientURL(), nats.CustomInboxPrefix("$aws.things.t1.jobs.$inbox"))
+	nc, err := nats.Connect(s.leaf.ClientURL(), nats.CustomInboxPrefix("$aws.things.t1.jobs.$inbox"), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

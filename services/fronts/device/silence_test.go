@@ -48,7 +48,7 @@ func startQuiet(t *testing.T) *quiet {
 		t.Fatal("the broker is not ready")
 	}
 	connect := func() *nats.Conn {
-		nc, err := nats.Connect(broker.ClientURL())
+		nc, err := nats.Connect(broker.ClientURL(), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}

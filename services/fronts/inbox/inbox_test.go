@@ -42,7 +42,7 @@ func start(t testing.TB, l inbox.Limits) *system {
 	t.Cleanup(hub.Close)
 	s := &system{t: t, hub: hub}
 	must(t, inbox.CreateStreams(context.Background(), s.connect(hub.Dialer().ConnectInbox), s.connect(hub.Dialer().Connect), l))
-	s.client, err = nats.Connect(hub.ClientURL())
+	s.client, err = nats.Connect(hub.ClientURL(), nats.Timeout(patience))
 	must(t, err)
 	t.Cleanup(s.client.Close)
 	s.asks = bus.NewClient(s.client)
@@ -51,7 +51,7 @@ func start(t testing.TB, l inbox.Limits) *system {
 
 func (s *system) connect(as func(string, ...nats.Option) (*nats.Conn, error)) *nats.Conn {
 	s.t.Helper()
-	nc, err := as("test")
+	nc, err := as("test", nats.Timeout(patience))
 	must(s.t, err)
 	s.t.Cleanup(nc.Close)
 	return nc
