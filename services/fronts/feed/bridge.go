@@ -27,6 +27,11 @@ const (
 	ackWait      = 15 * time.Second
 	workingEvery = 5 * time.Second
 	statsEvery   = 5 * time.Second
+	// pullAhead is for how many messages a process asks at once. It gets one at a time all the same (MaxAckPending). The client
+	// looks whether to ask again only when a message is taken out, and not while its last question is being sent: having asked
+	// for one alone it may, on a busy machine, never ask again, and wait until heartbeats are missed.
+	pullAhead     = 16
+	pullHeartbeat = 5 * time.Second
 	// drainMax is how long a stop waits for requests that are under way.
 	drainMax = 5 * time.Second
 )
@@ -328,7 +333,7 @@ func (p puller) pull(ctx context.Context, out chan<- *message.Message) (worked b
 	if err != nil {
 		return false, err
 	}
-	it, err := consumer.Messages(js.PullMaxMessages(1))
+	it, err := consumer.Messages(js.PullMaxMessages(pullAhead), js.PullHeartbeat(pullHeartbeat))
 	if err != nil {
 		return false, err
 	}
@@ -344,7 +349,7 @@ func (p puller) pull(ctx context.Context, out chan<- *message.Message) (worked b
 		if err != nil {
 			return worked, err
 		}
-		if err := p.hand(ctx, out, msg); err != nil {
+		if err := p.hand(ctx, out, it, msg); err != nil {
 			return worked, err
 		}
 		worked = true
@@ -352,7 +357,7 @@ func (p puller) pull(ctx context.Context, out chan<- *message.Message) (worked b
 }
 
 // hand gives one message to the router and waits until it has been delivered.
-func (p puller) hand(ctx context.Context, out chan<- *message.Message, msg js.Msg) error {
+func (p puller) hand(ctx context.Context, out chan<- *message.Message, it js.MessagesContext, msg js.Msg) error {
 	event, err := p.event(ctx, msg)
 	if err != nil {
 		return err
@@ -363,6 +368,7 @@ func (p puller) hand(ctx context.Context, out chan<- *message.Message, msg js.Ms
 	select {
 	case out <- event:
 	case <-ctx.Done():
+		it.Stop()
 		return errors.Join(ctx.Err(), msg.Nak())
 	}
 	working := time.NewTicker(min(workingEvery, p.ackWait/3))
@@ -372,6 +378,7 @@ func (p puller) hand(ctx context.Context, out chan<- *message.Message, msg js.Ms
 		case <-event.Acked():
 			return msg.DoubleAck(ctx)
 		case <-event.Nacked(): // the process stops, or the receiver wants no more
+			it.Stop() // else it would be handed out here again
 			return msg.Nak()
 		case <-working.C:
 			if err := msg.InProgress(); err != nil {

@@ -58,6 +58,14 @@ func startBroker(t testing.TB) *server.Server {
 	if !s.ReadyForConnections(patience) {
 		t.Fatal("the broker does not start")
 	}
+	// Of the first two requests to a server's API that come at the same time, one may get no answer.
+	api, err := js.New(connect(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.AccountInfo(within(t)); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -298,7 +306,9 @@ func (h *history) fed(nc *nats.Conn, n int) {
 		h.t.Fatal(err)
 	}
 	eventually(h.t, fmt.Sprintf("%d events are in the feed", n), func() bool {
-		s, err := api.Stream(within(h.t), StreamName)
+		ctx, cancel := context.WithTimeout(h.t.Context(), requestTimeout)
+		defer cancel()
+		s, err := api.Stream(ctx, StreamName)
 		return err == nil && s.CachedInfo().State.Msgs >= uint64(n)
 	})
 }

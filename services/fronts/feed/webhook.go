@@ -221,8 +221,12 @@ func (w *Webhook) filters() (list []string) {
 	return slices.Compact(list)
 }
 
-// wants reports whether an event passes by thing, which the server does not filter by.
+// wants reports whether an event passes the filter. By type and job the server has filtered; but what it had handed out when
+// the filter was changed, and was not told to be done, it hands out again whatever the filter is then. By thing it does not.
 func (w *Webhook) wants(subject Subject, data []byte) (bool, error) {
+	if len(w.Types) > 0 && !slices.Contains(w.Types, subject.Event) || len(w.Jobs) > 0 && !slices.Contains(w.Jobs, subject.Job) {
+		return false, nil
+	}
 	if len(w.Things) == 0 || slices.Contains(w.Things, subject.Thing) {
 		return true, nil
 	}

@@ -296,6 +296,48 @@ func TestAWebhookGetsWhatItAskedFor(t *testing.T) {
 	r.want(idsOf(news, nil))
 }
 
+// A filter is changed while an event is in hand that passed the old one: it stands where it stood, and gets what passes the
+// new one.
+func TestAWebhookWhoseFilterIsChangedGetsWhatPassesTheNewOne(t *testing.T) {
+	s := startBroker(t)
+	nc := connect(t, s)
+	h := newHistory(t, 2, 36)
+	h.begin(nc, Limits{})
+	for range 60 {
+		h.grow()
+	}
+	run(t, h.feeder(connect(t, s)))
+	h.fed(nc, h.events)
+	all := readAll(t, nc)
+	r := newReceiver(t)
+	r.behave(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return false
+	})
+	for _, c := range []struct {
+		change func(*Webhook)
+		want   func(stored) bool // nil: it is killed with an event in hand
+	}{
+		{func(*Webhook) {}, nil},
+		{func(w *Webhook) { w.Types = []string{"LogOpened"} }, nil},
+		{func(w *Webhook) { w.Jobs = []string{"job-0"} }, nil},
+		{func(w *Webhook) { w.Types = []string{"JobCreated"} }, func(m stored) bool { return m.event.GetEntry().GetEvent().Type() == "JobCreated" }},
+	} {
+		if c.want != nil {
+			r.behave(nil)
+		}
+		before := r.requests()
+		b := bridge(t, s, hookTo(r, c.change))
+		if c.want != nil {
+			r.want(idsOf(all, c.want))
+			return
+		}
+		eventually(t, "an event is sent", func() bool { return r.requests() > before })
+		b.cfg.Conn.Close() // as a kill: it is not given back
+		b.Close()
+	}
+}
+
 // 410 stops a webhook, and the event is sent again when the process is started again.
 func TestAReceiverThatIsGoneIsAskedNoMore(t *testing.T) {
 	s := startBroker(t)
@@ -311,11 +353,12 @@ func TestAReceiverThatIsGoneIsAskedNoMore(t *testing.T) {
 	})
 	b := bridge(t, s, hookTo(r))
 	eventually(t, "it is stopped", func() bool { return b.Stats()[0].Stopped && b.Stats()[0].LastStatus == 410 })
+	asked := r.requests()   // once; more often if an answer was too late on a busy machine
 	other := newReceiver(t) // by whom time is measured: it gets all meanwhile
 	bridge(t, s, hookTo(other, func(w *Webhook) { w.Name = "other" }))
 	other.want(idsOf(readAll(t, nc), nil))
-	if n := r.requests(); n != 1 {
-		t.Errorf("it was asked %d times", n)
+	if n := r.requests(); n != asked {
+		t.Errorf("it was asked %d times, %d of them since", n, n-asked)
 	}
 	b.Close()
 	r.behave(nil)

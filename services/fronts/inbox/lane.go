@@ -14,6 +14,12 @@ import (
 const (
 	// asideWidth is how many commands that were set aside one process has in hand at once.
 	asideWidth = 16
+	// pullAhead is for how many commands a process asks at once; a line hands out one at a time all the same (MaxAckPending).
+	// The client looks whether to ask again only when a message is taken out, and not while its last question is being sent:
+	// having asked for one alone it may, on a busy machine, never ask again, and wait until heartbeats are missed.
+	pullAhead = 16
+	// giveBackLook is between two looks whether the connection is still there while what was delivered is given back.
+	giveBackLook = 100 * time.Millisecond
 
 	// A command that was not answered is tried again after delayMin, and twice as late each time. In a line that is at
 	// most lineDelayMax: only its first command is tried, so it costs nothing, and all behind it wait for that.
@@ -80,11 +86,11 @@ func (s *subscriber) follow(ctx context.Context, lane string, out chan<- *messag
 	if lane == asideLane {
 		width = asideWidth
 	}
-	it, err := consumer.Messages(js.PullMaxMessages(width), js.PullExpiry(10*time.Second), js.PullHeartbeat(2*time.Second))
+	it, err := consumer.Messages(js.PullMaxMessages(pullAhead), js.PullExpiry(10*time.Second), js.PullHeartbeat(2*time.Second))
 	if err != nil {
 		return err
 	}
-	defer giveBack(it)
+	defer func() { giveBack(it, s.i.own.Conn().IsConnected) }()
 	slots := make(chan struct{}, width)
 	var inHand sync.WaitGroup
 	defer inHand.Wait()
@@ -105,16 +111,21 @@ func (s *subscriber) follow(ctx context.Context, lane string, out chan<- *messag
 	}
 }
 
-// giveBack returns what was delivered and not handed out, so that it does not wait for ackWait.
-func giveBack(it js.MessagesContext) {
+// giveBack returns what was delivered and not handed out, so that it does not wait for ackWait. Without a connection it waits
+// for that all the same: nobody can be told.
+func giveBack(it js.MessagesContext, connected func() bool) {
+	if !connected() {
+		it.Stop()
+		return
+	}
 	it.Drain()
 	for {
-		msg, err := it.Next()
-		if errors.Is(err, js.ErrMsgIteratorClosed) {
-			return
-		}
-		if err == nil {
+		msg, err := it.Next(js.NextMaxWait(giveBackLook))
+		switch {
+		case err == nil:
 			_ = msg.Nak()
+		case errors.Is(err, js.ErrMsgIteratorClosed), !connected():
+			return
 		}
 	}
 }
