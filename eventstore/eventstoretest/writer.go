@@ -1,5 +1,5 @@
-// Package eventstoretest is the contracts of eventstore.Backend and eventstore.Registers as test suites, and a writer of
-// chained commits for tests of what reads logs.
+// Package eventstoretest is the contracts of eventstore.Backend and eventstore.Registers as test suites, a writer of
+// chained commits for tests of what reads logs, and ports for the servers of tests.
 //
 // Suite is run by every backend's own tests. It promises that what passes it can stand below eventstore.Log; what
 // happens to a backend whose medium fails is for that backend's tests.

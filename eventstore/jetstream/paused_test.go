@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/droverhq/drover/eventstore"
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 	"github.com/droverhq/drover/eventstore/jetstream"
 	"github.com/droverhq/drover/proto/id"
 )
@@ -24,12 +24,7 @@ func TestAnAppendWhileFollowersArePausedIsResolved(t *testing.T) {
 	program := build(t)
 	var routes []string
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		routes = append(routes, l.Addr().String())
-		l.Close()
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", eventstoretest.FreePort(t)))
 	}
 	servers := map[string]process{}
 	var urls []string

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 	"github.com/droverhq/drover/eventstore/jetstream"
 	"github.com/droverhq/drover/proto/id"
 )
@@ -43,7 +44,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 func start(t testing.TB, dir string, change ...func(*server.Options)) *server.Server {
 	t.Helper()
 	opts := &server.Options{
-		ServerName: "n1", Host: "127.0.0.1", Port: -1, StoreDir: dir, JetStream: true, SyncAlways: true,
+		ServerName: "n1", Host: "127.0.0.1", Port: eventstoretest.FreePort(t), StoreDir: dir, JetStream: true, SyncAlways: true,
 		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30, NoSigs: true, NoLog: true,
 	}
 	for _, c := range change {
@@ -93,14 +94,9 @@ func startCluster(t testing.TB) *cluster {
 	var routes []string
 	var ports []int
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, "nats://"+l.Addr().String())
-		l.Close()
+		port := eventstoretest.FreePort(t)
+		ports = append(ports, port)
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 	}
 	for i := range 3 {
 		dir, client := t.TempDir(), 0

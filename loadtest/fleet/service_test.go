@@ -3,7 +3,6 @@ package fleet
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -12,8 +11,12 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 	"github.com/droverhq/drover/loadtest/agent"
 )
+
+// patience is how long a test waits for what must happen; nothing is measured by it.
+const patience = 90 * time.Second
 
 // broker is a real nats-server with MQTT, as a device leaf has it.
 type broker struct {
@@ -25,36 +28,22 @@ type broker struct {
 
 func startBroker(t *testing.T, change ...func(*server.Options)) *broker {
 	t.Helper()
-	for range 5 {
-		mqttPort := freePort(t)
-		o := &server.Options{Host: "127.0.0.1", Port: -1, ServerName: "leaf", JetStream: true, StoreDir: t.TempDir(),
-			NoSigs: true, NoLog: true, MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: mqttPort}}
-		for _, c := range change {
-			c(o)
-		}
-		s, err := server.NewServer(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		if s.ReadyForConnections(5 * time.Second) {
-			t.Cleanup(s.Shutdown)
-			return &broker{Server: s, mqttURL: fmt.Sprintf("tcp://127.0.0.1:%d", mqttPort)}
-		}
-		s.Shutdown() // somebody else took the port meanwhile
+	mqttPort := eventstoretest.FreePort(t)
+	o := &server.Options{Host: "127.0.0.1", Port: -1, ServerName: "leaf", JetStream: true, StoreDir: t.TempDir(),
+		NoSigs: true, NoLog: true, MQTT: server.MQTTOpts{Host: "127.0.0.1", Port: mqttPort}}
+	for _, c := range change {
+		c(o)
 	}
-	t.Fatal("no broker could be started")
-	return nil
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := server.NewServer(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	s.Start()
+	t.Cleanup(s.Shutdown)
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the broker does not start")
+	}
+	return &broker{Server: s, mqttURL: fmt.Sprintf("tcp://127.0.0.1:%d", mqttPort)}
 }
 
 // service answers devices from memory, with just enough of the protocol to hold a fleet against. It outlives brokers.
@@ -82,7 +71,7 @@ func newService() *service {
 
 func (s *service) serve(t *testing.T, b *broker) {
 	t.Helper()
-	nc, err := nats.Connect(b.ClientURL(), b.clientOptions...)
+	nc, err := nats.Connect(b.ClientURL(), append(b.clientOptions, nats.Timeout(patience))...)
 	if err != nil {
 		t.Fatal(err)
 	}

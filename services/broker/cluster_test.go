@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -16,39 +15,22 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 	"github.com/droverhq/drover/proto/id"
 )
 
 // clusterPatience is how long what needs an election may take on a slow machine.
 const clusterPatience = 60 * time.Second
 
-// freePorts are ports that nobody listens on, one moment ago.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	var held []net.Listener
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, l)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	for _, l := range held {
-		l.Close()
-	}
-	return ports
-}
-
 // startCluster starts three nodes and waits until each can do its part. The second value starts one again, as the node
 // that it was.
 func startCluster(t *testing.T, change func(*HubConfig)) (_ []*Hub, again func(i int)) {
 	t.Helper()
 	var routes []string
-	ports := freePorts(t, 3)
-	for _, p := range ports {
-		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", p))
+	var ports []int
+	for range 3 {
+		ports = append(ports, eventstoretest.FreePort(t))
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", ports[len(ports)-1]))
 	}
 	auth := Auth{}
 	auth.draw()
@@ -57,12 +39,12 @@ func startCluster(t *testing.T, change func(*HubConfig)) (_ []*Hub, again func(i
 		hubs[i] = startTestHub(t, func(c *HubConfig) {
 			c.Name, c.Auth = fmt.Sprintf("hub-%d", i+1), auth
 			c.Cluster = &Cluster{Port: ports[i], Routes: routes}
+			c.NATSPort, c.LeafPort = eventstoretest.FreePort(t), eventstoretest.FreePort(t)
 			if change != nil {
 				change(c)
 			}
 			configs[i] = *c
 		})
-		configs[i].NATSPort, configs[i].LeafPort = hubs[i].opts.Port, hubs[i].opts.LeafNode.Port
 	}
 	ready := func(i int) {
 		await(t, clusterPatience, "node "+configs[i].Name, func() string { return strings.Join(hubs[i].Waiting(), ", ") })

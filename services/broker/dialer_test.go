@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 )
 
 // stall is a way to a hub that can be made to hang: it takes what it is sent, and hands nothing on.
@@ -87,12 +89,11 @@ func TestANodeThatHangsIsGivenUp(t *testing.T) {
 
 // A connection that cannot be made now is made later, also if it is turned away for a while; and meanwhile a publish fails.
 func TestAConnectionIsNeverGivenUpAndKeepsNothingBack(t *testing.T) {
-	c := HubConfig{Dir: t.TempDir(), Homes: 1}
+	c := HubConfig{Dir: t.TempDir(), Homes: 1, NATSPort: eventstoretest.FreePort(t)}
 	h, err := StartHub(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.NATSPort = h.opts.Port
 	nc, err := h.Dialer().Connect("test")
 	if err != nil {
 		h.Close()

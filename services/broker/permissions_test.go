@@ -305,7 +305,11 @@ func TestAnAcknowledgementReachesNoLog(t *testing.T) {
 // may publish there: the user front is what stands between.
 func TestOnlyTheUserFrontMayAnswer(t *testing.T) {
 	h := startTestHub(t, nil)
-	got, err := root(t, h, "DROVER").SubscribeSync("drover.home.>")
+	home := root(t, h, "DROVER")
+	got, err := home.SubscribeSync("drover.home.>")
+	if err == nil {
+		err = home.FlushTimeout(patience)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,16 +336,21 @@ func TestOnlyTheUserFrontMayAnswer(t *testing.T) {
 		if _, err := asker.Request("$SRV.PING."+c.user, nil, patience); err != nil {
 			t.Fatal(err)
 		}
-		_, err = got.NextMsg(100 * time.Millisecond)
-		if reached := err == nil; reached != c.reaches {
-			t.Errorf("answered as %s: reached a home: %v", c.user, reached)
+		// The answer before it has been routed by then; behind this, it is here.
+		if err := home.FlushTimeout(patience); err != nil {
+			t.Fatal(err)
+		}
+		n, _, err := got.Pending()
+		if reached := n > 0; err != nil || reached != c.reaches {
+			t.Errorf("answered as %s: reached a home: %v, %v", c.user, reached, err)
 		}
 		_ = svc.Stop()
 	}
 }
 
 func TestNobodyIsALeafOrAServiceWithoutThePassword(t *testing.T) {
-	h := startTestHub(t, nil)
+	seen := &said{}
+	h := startTestHub(t, func(c *HubConfig) { c.Logger = newLogger(seen) })
 	l := startTestLeaf(t, h)
 	for _, user := range []string{"service", "front", "inbox", "leaf", "sys", "client", "device", "root", ""} {
 		for _, password := range []string{"", user, "password", "wrong"} {
@@ -365,18 +374,22 @@ func TestNobodyIsALeafOrAServiceWithoutThePassword(t *testing.T) {
 		nc.Close()
 		t.Error("a leaf's password let a client in")
 	}
-	// A server that connects as a leaf without a name is not `client`.
+	// A server that connects as a leaf without a name is not `client`: it is turned away, more than once.
+	seen.forget()
 	rogue, _, err := run(strings.Replace(rogueLeaf, "URL", h.LeafURL(), 1), slog.New(slog.NewTextHandler(io.Discard, nil)),
 		func(o *server.Options) { o.StoreDir = t.TempDir() })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop(rogue)
-	for range 20 {
-		if rogue.NumLeafNodes() > 0 || h.server.NumLeafNodes() > 1 {
+	waitFor(t, func() bool {
+		if h.server.NumLeafNodes() > 1 {
 			t.Fatal("a leaf without a password is linked")
 		}
-		time.Sleep(10 * time.Millisecond)
+		return seen.has("authentication error")
+	})
+	if rogue.NumLeafNodes() > 0 {
+		t.Error("a leaf without a password thinks that it is linked")
 	}
 }
 

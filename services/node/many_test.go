@@ -4,17 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/broker"
 	"github.com/droverhq/drover/services/bus"
@@ -36,7 +34,7 @@ type cluster struct {
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
-	c.startHub(broker.HubConfig{Dir: t.TempDir(), Homes: 2})
+	c.startHub(broker.HubConfig{Dir: t.TempDir(), Homes: 2, NATSPort: eventstoretest.FreePort(t)})
 	c.init()
 	return c
 }
@@ -144,21 +142,11 @@ func only(owners map[string]string, name string) bool {
 // A process may be there before the brokers, and before the system: it says what it waits for.
 func TestANodeWaitsForTheBrokersAndForTheSystem(t *testing.T) {
 	t.Parallel() // it waits
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	monitor, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	port, monitor := eventstoretest.FreePort(t), eventstoretest.FreePort(t)
 	auth := broker.Auth{Service: "s", Front: "f", Inbox: "i", Leaf: "l", Client: "c", System: "y", Cluster: "k"}
 	cfg := config(t.TempDir())
-	cfg.Homes, cfg.Name, cfg.MonitorPort = 0, "early", monitor.Addr().(*net.TCPAddr).Port
+	cfg.Homes, cfg.Name, cfg.MonitorPort = 0, "early", monitor
 	cfg.Hub = &broker.Dialer{URLs: []string{fmt.Sprintf("nats://127.0.0.1:%d", port)}, Auth: auth}
-	l.Close()
-	monitor.Close()
 
 	type outcome struct {
 		n   *node.Node
@@ -308,8 +296,6 @@ func TestProcessesOutliveTheirBroker(t *testing.T) {
 	a, b := c.start("a"), c.start("b")
 	s := &system{Node: a.Node, t: t, client: c.client}
 	s.fleet(3)
-	cfg := c.hubConfig
-	cfg.NATSPort = port(t, c.hub.ClientURL())
 	away := time.Now()
 	c.hub.Close()
 	for _, m := range []*member{a, b} {
@@ -319,7 +305,7 @@ func TestProcessesOutliveTheirBroker(t *testing.T) {
 		})
 	}
 	back := time.Now()
-	c.startHub(cfg)
+	c.startHub(c.hubConfig)
 	s.client = c.client
 	for _, m := range []*member{a, b} {
 		eventually(t, "it is ready again", func() bool { ready, _ := readiness(t, m.Endpoints().Monitor); return ready })
@@ -355,19 +341,6 @@ func TestAProcessEndsWithoutItsBroker(t *testing.T) {
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v", took)
 	}
-}
-
-func port(t *testing.T, address string) int {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.Atoi(u.Port())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // Two processes of one name would take each other for themselves.
