@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/droverhq/drover/eventstore"
+	"github.com/droverhq/drover/eventstore/eventstoretest"
 	"github.com/droverhq/drover/eventstore/jetstream"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/broker"
@@ -45,15 +45,7 @@ type hub struct {
 	nodes   []*hubProcess
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
+func freePort(t *testing.T) string { return strconv.Itoa(eventstoretest.FreePort(t)) }
 
 // startHub makes secrets, starts three nodes with TLS on all listeners, and makes a system of two homes.
 func startHub(t *testing.T) *hub {
@@ -86,7 +78,7 @@ func (h *hub) secret(name string) string { return filepath.Join(h.secrets, name)
 func (h *hub) awaitReady(n *hubProcess) node.Endpoints {
 	h.d.t.Helper()
 	var e node.Endpoints
-	h.d.eventually(60*time.Second, n.name+" is ready", func() bool {
+	h.d.eventually(patience, n.name+" is ready", func() bool {
 		select {
 		case <-n.exited:
 			h.d.t.Fatalf("%s has ended: %v\n%s", n.name, n.err, n.output)
@@ -176,10 +168,11 @@ func TestAHubOfThreeProcessesOutlivesEachOfThem(t *testing.T) {
 			number++
 			appendUntilItStands(t, log, number)
 		}
-		servers, err := log.Servers(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var servers []string
+		h.d.eventually(patience, "the log has a leader", func() bool {
+			servers, err = log.Servers(ctx)
+			return err == nil
+		})
 		h.killAndRevive(h.node(servers[0]), func() { // the first is the leader
 			began := time.Now()
 			number++
@@ -188,8 +181,13 @@ func TestAHubOfThreeProcessesOutlivesEachOfThem(t *testing.T) {
 		})
 	}
 	for n := uint64(1); n <= number; n++ {
-		if r, err := log.Get(ctx, n); err != nil || !bytes.Equal(r.Data, contents(n)) {
-			t.Fatalf("message %d of %d: %q, %v", n, number, r.Data, err)
+		var r eventstore.Record
+		h.d.eventually(patience, fmt.Sprintf("message %d of %d is read", n, number), func() bool { // who leads may be elected just now
+			r, err = log.Get(ctx, n)
+			return err == nil
+		})
+		if !bytes.Equal(r.Data, contents(n)) {
+			t.Fatalf("message %d of %d: %q", n, number, r.Data)
 		}
 	}
 
@@ -203,7 +201,11 @@ func TestAHubOfThreeProcessesOutlivesEachOfThem(t *testing.T) {
 	number++
 	appendUntilItStands(t, log, number)
 	t.Logf("a node was told to stop: the next append was accepted after %.2f s", time.Since(began).Seconds())
-	<-stopping.exited
+	select {
+	case <-stopping.exited:
+	case <-time.After(patience):
+		t.Fatalf("it does not stop\n%s", stopping.output)
+	}
 	t.Logf("it stopped in %.2f s", time.Since(began).Seconds())
 	if stopping.err != nil {
 		t.Errorf("a node that was told to stop: %v\n%s", stopping.err, stopping.output)
@@ -221,7 +223,7 @@ func (h *hub) refused(args []string, want string) {
 	p := h.d.start(args...)
 	select {
 	case <-p.exited:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		h.d.t.Fatalf("%q goes on", args)
 	}
 	if p.err == nil || !strings.Contains(p.output.String(), want) {
@@ -234,7 +236,7 @@ func contents(n uint64) []byte { return fmt.Appendf(nil, "message %d", n) }
 // appendUntilItStands appends as a host does: what is not answered is looked for, and sent again if it is not there.
 func appendUntilItStands(t *testing.T, log *jetstream.Backend, number uint64) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 		err := log.Append(ctx, number, contents(number))
 		cancel()
@@ -271,17 +273,18 @@ func (h *hub) leafGoesOn(t *testing.T) {
 	}
 	t.Cleanup(device.Close)
 	answered := func() {
-		h.d.eventually(60*time.Second, "a device is answered", func() bool {
+		h.d.eventually(patience, "a device is answered", func() bool {
 			m, err := device.Request("$aws.things.t1.jobs.get", []byte("hello"), 100*time.Millisecond)
 			return err == nil && string(m.Data) == "hello"
 		})
 	}
 	answered()
 	for range *takeovers {
-		linked := slices.IndexFunc(h.nodes, func(n *hubProcess) bool { return h.leafsOf(n) > 0 })
-		if linked < 0 {
-			t.Fatal("the leaf is linked to no node")
-		}
+		var linked int
+		h.d.eventually(patience, "the leaf is linked to a node", func() bool {
+			linked = slices.IndexFunc(h.nodes, func(n *hubProcess) bool { return h.leafsOf(n) > 0 })
+			return linked >= 0
+		})
 		h.killAndRevive(h.nodes[linked], func() {
 			began := time.Now()
 			answered()

@@ -59,15 +59,10 @@ func TestInboxKill9(t *testing.T) {
 		s.services.kill()
 		s.startServices()
 	}
-	s.awaitOutcomes(durable - 1) // of one the news may be lost with the connection
-	s.eventually(90*time.Second, "all commands have an outcome", func() bool {
-		for _, cid := range ids {
-			if o := s.outcome(cid); o == nil {
-				return false
-			}
-		}
-		return true
-	})
+	// Of some the news is lost with a connection; the outcome is kept.
+	for _, cid := range ids {
+		s.eventually(2*patience, cid+" has an outcome", func() bool { return s.outcome(cid) != nil })
+	}
 	t.Logf("carried out in %v, with three kills", time.Since(began).Round(time.Millisecond))
 	for _, cid := range ids {
 		o, bad := s.outcome(cid), strings.HasPrefix(cid, "bad-")
@@ -155,7 +150,7 @@ func newDurableSystem(t *testing.T) *durableSystem {
 func (s *durableSystem) startHub() {
 	s.t.Helper()
 	s.hub = s.start(s.hubArgs...)
-	s.eventually(60*time.Second, "the hub is ready", func() bool {
+	s.eventually(patience, "the hub is ready", func() bool {
 		e, err := node.ReadEndpoints(s.hubData)
 		return err == nil && e.PID == s.hub.cmd.Process.Pid
 	})
@@ -175,7 +170,7 @@ func (s *durableSystem) stopServices() {
 	}
 	select {
 	case <-s.services.exited:
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience):
 		s.t.Fatalf("the services do not stop\n%s", s.services.output)
 	}
 	if s.services.err != nil {
@@ -192,7 +187,7 @@ func (s *durableSystem) ask(args ...string) (status int, stdout, stderr string) 
 // soon runs a command until it succeeds, and returns its stdout.
 func (s *durableSystem) soon(args ...string) (out string) {
 	s.t.Helper()
-	s.eventually(90*time.Second, strings.Join(args, " "), func() bool {
+	s.eventually(patience, strings.Join(args, " "), func() bool {
 		var status int
 		status, out, _ = s.ask(args...)
 		return status == 0
@@ -268,7 +263,7 @@ func (s *durableSystem) publishAll() (ids []string) {
 // awaitOutcomes waits until so many commands have been answered, since the outcomes were first listened to.
 func (s *durableSystem) awaitOutcomes(n int) {
 	s.t.Helper()
-	late := time.After(90 * time.Second)
+	late := time.After(2 * patience)
 	for len(s.told) < n {
 		select {
 		case m := <-s.outcomes:

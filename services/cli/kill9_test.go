@@ -1,8 +1,13 @@
 package cli_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,10 +17,13 @@ import (
 // What TestKill9 does to the system.
 const (
 	killDevices   = 2000
-	killPerMinute = 6000 // so that the rollout is up for 20 s
+	killPerMinute = 6000
 	kills         = 20
 	killsInside   = 15 // at least so many between the first release and the last report
-	cancelThings  = 100_000
+	// killReports is the most reports between a start and the next kill: all of them together are a part of the rollout's
+	// reports, so that no machine is so slow, or so fast, that the rollout ends before the kills do.
+	killReports  = 150
+	cancelThings = 100_000
 )
 
 // TestKill9 shows that nothing which was acknowledged is lost, and nothing happens twice, however often the system dies.
@@ -45,10 +53,13 @@ func TestKill9(t *testing.T) {
 	d.run("job", "create", "demo", "--document", `{"operation":"install"}`, "--target", "group/all", "--per-minute", fmt.Sprint(killPerMinute))
 
 	var killed []time.Time
+	done := &reports{t: t, path: journal}
 	for i := range kills {
 		if i%5 != 4 {
 			d.awaitReady()
-			time.Sleep(time.Duration(100+rng.IntN(700)) * time.Millisecond) // the moment is the point
+			want := done.count() + 1 + rng.IntN(killReports)
+			d.eventually(patience, "devices report", func() bool { return done.count() >= want })
+			time.Sleep(time.Duration(rng.IntN(50)) * time.Millisecond) // the moment is the point
 		} else {
 			time.Sleep(time.Duration(rng.IntN(400)) * time.Millisecond) // while it starts
 		}
@@ -59,7 +70,7 @@ func TestKill9(t *testing.T) {
 	d.awaitReady()
 	select {
 	case <-devices.exited:
-	case <-time.After(90 * time.Second):
+	case <-time.After(2 * patience):
 		t.Fatalf("the devices have not ended\n%s\n%s", devices.output, d.up.output)
 	}
 	if devices.err != nil {
@@ -111,7 +122,7 @@ func (d *drover) killDuringCancel(rng *rand.Rand) (job, time.Time) {
 	d.run("group", "add", "many", "--from", d.names("big-", cancelThings))
 	d.run("job", "create", "big", "--document", "{}", "--target", "group/many")
 	var j job
-	d.eventually(60*time.Second, "all executions are queued", func() bool {
+	d.eventually(2*patience, "all executions are queued", func() bool {
 		d.read(&j, "job", "describe", "big")
 		return j.Counts.Queued == cancelThings
 	})
@@ -130,11 +141,39 @@ func (d *drover) killDuringCancel(rng *rand.Rand) (job, time.Time) {
 		d.awaitReady()
 	}
 	d.awaitReady()
-	d.eventually(60*time.Second, "the cancel is carried out", func() bool {
+	d.eventually(2*patience, "the cancel is carried out", func() bool {
 		d.read(&j, "job", "describe", "big")
 		return !j.IsConcurrent && j.Counts.Canceled == cancelThings
 	})
 	return j, first
+}
+
+// reports counts the reports that devices know to be accepted, as their journal grows.
+type reports struct {
+	t    *testing.T
+	path string
+	read int64 // bytes, up to the end of a line
+	n    int
+}
+
+func (r *reports) count() int {
+	r.t.Helper()
+	file, err := os.Open(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, r.read, 1<<40))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	r.read += int64(len(text))
+	r.n += bytes.Count(text, []byte(`"fact":"reported"`))
+	return r.n
 }
 
 // names writes a file with the names of things that were registered by prefix and count.

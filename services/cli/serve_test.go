@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/broker"
 	"github.com/droverhq/drover/services/bus"
 )
@@ -57,7 +58,7 @@ func (m *many) serve(name string, roles ...string) *process {
 func (m *many) awaitServing(processes ...*process) {
 	m.t.Helper()
 	for _, p := range processes {
-		m.eventually(60*time.Second, "it serves: "+strings.Join(p.cmd.Args, " "), func() bool {
+		m.eventually(patience, "it serves: "+strings.Join(p.cmd.Args, " "), func() bool {
 			select {
 			case <-p.exited:
 				m.t.Fatalf("it has ended: %v\n%s", p.err, p.output)
@@ -104,11 +105,12 @@ func (v partitionsJSON) ownedBy(name string) int {
 	return n
 }
 
-func (v partitionsJSON) standsBy(name string) int {
+// partOf is of how many logs a process does its part: it stands by, or owns the log and serves it.
+func (v partitionsJSON) partOf(name string) int {
 	n := 0
 	for _, p := range v.Partitions {
 		for _, m := range p.Members {
-			if m.Member == name && m.State == "standby" {
+			if m.Member == name && (m.State == "standby" || m.State == "serving" && p.Owner == name) {
 				n++
 			}
 		}
@@ -116,39 +118,55 @@ func (v partitionsJSON) standsBy(name string) int {
 	return n
 }
 
+// owner is who owns a log.
+func (v partitionsJSON) owner(log string) string {
+	for _, p := range v.Partitions {
+		if p.Log == log {
+			return p.Owner
+		}
+	}
+	return ""
+}
+
+// gaveUp says whether a process has ever given up a log: handed it over, or lost its lease on a machine that stood still.
+func gaveUp(p *process) bool {
+	return strings.Contains(p.output.String(), "stepped down; standing by again")
+}
+
 // Two processes run everything. The owner is killed with -9: the other takes over what it had, in about two seconds. That
-// one is stopped (SIGSTOP): the first, started again, takes over, and the other stands by when it goes on.
+// one is stopped (SIGSTOP): the first, started again, takes over, and the other stands by when it goes on. Nobody gets a log
+// whose owner is there and has not given it up; on a slow machine it may, and says so.
 func TestAKilledOwnerIsReplaced(t *testing.T) {
 	m := newMany(t)
 	// Started before there is a system: it waits.
 	one := m.serve("one", "all")
-	m.eventually(20*time.Second, "it says that it waits for the system", func() bool { return strings.Contains(one.output.String(), "drover init") })
+	m.eventually(patience, "it says that it waits for the system", func() bool { return strings.Contains(one.output.String(), "drover init") })
 	if out := m.run("init", "--homes", "2", "--replicas", "1", "--log-bytes", "1GiB", "--nats", m.hub.ClientURL(), "--creds", m.creds); out != "the system is there: 2 homes, each log on 1 broker\n" {
 		t.Errorf("init: %s", out)
 	}
 	m.awaitServing(one)
 	two := m.serve("two", "all")
 	m.awaitServing(two)
-	m.eventually(20*time.Second, "both are seen", func() bool { return len(m.partitions().Members) == 2 })
-	if v := m.partitions(); v.ownedBy("one") != 5 || v.Partitions[0].Takeovers != 0 {
-		t.Errorf("two came second and owns some: %+v", v)
+	var v partitionsJSON
+	m.eventually(patience, "both are seen", func() bool { v = m.partitions(); return len(v.Members) == 2 })
+	if v.ownedBy("one") != 5 || v.Partitions[0].Takeovers != 0 {
+		m.eventually(patience, "two came second and owns some, so one has given it up", func() bool { return gaveUp(one) })
 	}
 	m.run("thing", "create", "--prefix", "t-", "--count", "10", "--server", m.hub.ClientURL())
 
 	m.takenOver("two", func() { one.kill() })
 	// Its announcements run out like its leases, by the readers' clock: a little later on a busy machine.
-	var table string
-	m.eventually(20*time.Second, "who was killed is not shown any more", func() bool {
-		table = m.run("partitions", "--server", m.hub.ClientURL())
+	m.eventually(patience, "the table shows who took over, and who was killed no more", func() bool {
+		table := m.run("partitions", "--server", m.hub.ClientURL())
+		for _, want := range []string{"LOG", "execution.1", "two*", "MEMBER", "job targeting rollout execution projections inbox feed"} {
+			if !strings.Contains(table, want) {
+				return false
+			}
+		}
 		return !strings.Contains(table, "one")
 	})
-	for _, want := range []string{"LOG", "execution.1", "two*", "MEMBER", "job targeting rollout execution projections inbox feed"} {
-		if !strings.Contains(table, want) {
-			t.Errorf("%q is not in\n%s", want, table)
-		}
-	}
-	for _, p := range m.partitions().Partitions {
-		if p.Takeovers != 1 || p.Epoch != 2 || p.Since == "" {
+	for _, p := range m.partitions().Partitions { // two owners; more if one of them lost it and took it again
+		if p.Epoch < 2 || p.Takeovers != p.Epoch-1 || p.Since == "" {
 			t.Errorf("%+v", p)
 		}
 	}
@@ -157,14 +175,14 @@ func TestAKilledOwnerIsReplaced(t *testing.T) {
 	m.awaitServing(one)
 	m.takenOver("one", func() { m.signal(two, syscall.SIGSTOP) })
 	m.signal(two, syscall.SIGCONT)
-	m.eventually(60*time.Second, "two stands by again", func() bool { return m.partitions().standsBy("two") == 5 })
+	m.eventually(patience, "two stands by again", func() bool { return m.partitions().partOf("two") == 5 })
 	// Killed and started again under its name, it is not taken for the one that was.
 	two.kill()
 	two = m.serve("two", "all")
 	m.awaitServing(two)
-	if v := m.partitions(); v.ownedBy("one") != 5 {
-		t.Errorf("%+v", v)
-	}
+	m.eventually(patience, "one owns everything, or has given up some", func() bool {
+		return m.partitions().ownedBy("one") == 5 || gaveUp(one)
+	})
 	m.terminate(one)
 	m.terminate(two)
 }
@@ -173,18 +191,21 @@ func TestAKilledOwnerIsReplaced(t *testing.T) {
 func (m *many) takenOver(by string, harm func()) {
 	m.t.Helper()
 	askers := m.askAll(4)
-	m.eventually(20*time.Second, "every home answers", askers.answered())
+	m.eventually(patience, "every home answers", askers.answered())
+	before := m.partitions()
 	harm()
-	m.eventually(60*time.Second, by+" owns everything", func() bool {
+	m.eventually(patience, by+" owns everything", func() bool {
 		status, out, _ := m.try("partitions", "--output", "json", "--server", m.hub.ClientURL())
 		var v partitionsJSON
 		return status == 0 && json.Unmarshal([]byte(out), &v) == nil && v.ownedBy(by) == 5
 	})
-	m.eventually(20*time.Second, "every home answers again", askers.answered())
+	m.eventually(patience, "every home answers again", askers.answered())
 	for _, a := range askers {
-		gap := a.stop()
-		m.t.Logf("%s takes over: %s had no answer for at most %v", by, a.thing, gap.Round(time.Millisecond))
-		if gap < time.Second || gap > 20*time.Second { // about two, and what a busy machine adds
+		gap, had := a.stop(), before.owner(id.ExecutionLog(id.HomeOf(a.thing, 2)).String())
+		m.t.Logf("%s takes over from %s: %s had no answer for at most %v", by, had, a.thing, gap.Round(time.Millisecond))
+		// About two seconds, and what a busy machine adds. Less would be before the lease has run out, unless it was handed
+		// over before the harm.
+		if had != by && gap < time.Second || gap > time.Minute {
 			m.t.Errorf("%v without an answer", gap)
 		}
 	}
@@ -214,7 +235,7 @@ func (m *many) askAll(things int) askers {
 		a := &asker{thing: fmt.Sprintf("t-%04d", i), cancel: cancel, longest: make(chan time.Duration, 1)}
 		all = append(all, a)
 		client := *m.client
-		client.Timeout = 100 * time.Millisecond
+		client.Timeout = 250 * time.Millisecond
 		go func() {
 			most, last := time.Duration(0), time.Now()
 			for ; ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
@@ -256,7 +277,7 @@ func (m *many) terminate(p *process) {
 	m.signal(p, syscall.SIGTERM)
 	select {
 	case <-p.exited:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		m.t.Fatalf("it does not stop\n%s", p.output)
 	}
 	if p.err != nil {
@@ -275,8 +296,8 @@ func TestAProcessThatWaitsEndsOnSIGTERM(t *testing.T) {
 	unborn := m.serve("unborn", "job")
 	alone := m.start("serve", "job", "execution", "--nats", "nats://"+l.Addr().String()+",nats://127.0.0.1:1", "--creds", m.creds,
 		"--data", filepath.Join(m.data, "alone"), "--monitor-port", "0")
-	m.eventually(30*time.Second, "one waits for the system", func() bool { return strings.Contains(unborn.output.String(), "drover init") })
-	m.eventually(30*time.Second, "the other waits for the hub", func() bool { return strings.Contains(alone.output.String(), "the hub") })
+	m.eventually(patience, "one waits for the system", func() bool { return strings.Contains(unborn.output.String(), "drover init") })
+	m.eventually(patience, "the other waits for the hub", func() bool { return strings.Contains(alone.output.String(), "the hub") })
 	m.terminate(unborn)
 	m.terminate(alone)
 }

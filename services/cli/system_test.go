@@ -20,7 +20,7 @@ func TestAJobFromTheFirstCommandToTheAudit(t *testing.T) {
 	journal := filepath.Join(t.TempDir(), "devices.jsonl")
 	devices := d.start("simulate", "--data", d.data, "--devices", "20", "--prefix", "press-", "--group", "press-line", "--fail-rate", "0.1",
 		"--work-time", "20ms", "--seed", "7", "--journal", journal, "--until-jobs", "1", "--output", "json")
-	d.eventually(20*time.Second, "the devices are registered", func() bool {
+	d.eventually(patience, "the devices are registered", func() bool {
 		_, out, _ := d.try("group", "describe", "press-line", "--members", "--output", "json")
 		return strings.Count(out, "press-") == 20
 	})
@@ -33,7 +33,7 @@ func TestAJobFromTheFirstCommandToTheAudit(t *testing.T) {
 		if devices.err != nil {
 			t.Errorf("simulate: %v\n%s", devices.err, devices.output)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("simulate goes on\n%s", devices.output)
 	}
 
@@ -107,7 +107,7 @@ func TestAJobFromTheFirstCommandToTheAudit(t *testing.T) {
 // checkRefusals sends what only the owners can refuse, and looks that nothing was written.
 func (d *drover) checkRefusals() {
 	d.t.Helper()
-	before := d.run("events", "--output", "json")
+	before := d.events()
 	for args, want := range map[string]string{
 		"job create demo --document {\"a\":1} --target group/press-line":               "ALREADY_EXISTS",
 		"job create j2 --document {} --target group/nothing":                           "NOT_FOUND",
@@ -127,14 +127,26 @@ func (d *drover) checkRefusals() {
 		"execution cancel demo press-0000":                      "INVALID_STATE_TRANSITION",
 		"execution cancel demo press-0000 --expected-version 1": "",
 	} {
-		status, out, errs := d.try(strings.Fields(args)...)
+		status, out, errs := d.ask(strings.Fields(args)...)
 		if status != 3 || !strings.Contains(errs, want) {
 			d.t.Errorf("%s: exit status %d, want 3 and %s\n%s%s", args, status, want, out, errs)
 		}
 	}
-	if after := d.run("events", "--output", "json"); after != before {
+	if after := d.events(); after != before {
 		d.t.Errorf("a refusal wrote events:\n%s", strings.TrimPrefix(after, before))
 	}
+}
+
+// events are all events of the record but those of owners: on a busy machine one may lose its lease, and take it again.
+func (d *drover) events() string {
+	d.t.Helper()
+	var kept strings.Builder
+	for line := range strings.Lines(d.run("events", "--output", "json")) {
+		if !strings.Contains(line, `"type":"Owned"`) {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }
 
 // checkCancel cancels one execution and then the whole job of things that no device answers for.
@@ -142,22 +154,22 @@ func (d *drover) checkCancel() {
 	d.t.Helper()
 	d.run("thing", "create", "still-1", "still-2", "still-3", "--type", "press")
 	d.run("job", "create", "never", "--document", "{}", "--target", "thing/still-1", "--target", "thing/still-2", "--target", "thing/still-3")
-	d.eventually(20*time.Second, "the executions are queued", func() bool {
+	d.eventually(patience, "the executions are queued", func() bool {
 		var j job
 		d.read(&j, "job", "describe", "never")
 		return j.Counts.Queued == 3
 	})
-	if status, _, errs := d.try("execution", "cancel", "never", "still-1", "--expected-version", "7"); status != 3 || !strings.Contains(errs, "VERSION_MISMATCH") {
+	if status, _, errs := d.ask("execution", "cancel", "never", "still-1", "--expected-version", "7"); status != 3 || !strings.Contains(errs, "VERSION_MISMATCH") {
 		d.t.Errorf("a stale version: status %d: %s", status, errs)
 	}
 	d.run("execution", "cancel", "never", "still-1", "--expected-version", "1")
-	if status, out, errs := d.try("execution", "watch", "never", "still-1"); status != 1 || !strings.Contains(out, "to=CANCELED") {
+	if status, out, errs := d.ask("execution", "watch", "never", "still-1"); status != 1 || !strings.Contains(out, "to=CANCELED") {
 		d.t.Errorf("execution watch: status %d: %s%s", status, out, errs)
 	}
 	if out := d.run("job", "cancel", "never", "--reason-code", "NOT_NEEDED", "--comment", "after all", "--wait"); out != "no device can start never any more\n" {
 		d.t.Errorf("job cancel --wait: %s", out)
 	}
-	if status, out, _ := d.try("job", "watch", "never"); status != 1 || !strings.Contains(out, "canceled 3") {
+	if status, out, _ := d.ask("job", "watch", "never"); status != 1 || !strings.Contains(out, "canceled 3") {
 		d.t.Errorf("job watch: status %d: %s", status, out)
 	}
 	d.run("thing", "delete", "still-3")
@@ -186,17 +198,25 @@ func (d *drover) checkAuditOfTheRunningSystem(journal string) {
 		d.t.Fatal(err)
 	}
 	running := []string{"--nats", e.NATS, "--creds", filepath.Join(d.data, "auth")}
-	before := d.run(append([]string{"audit", "log", "list"}, running...)...)
-	if r := d.audit(0, append([]string{"demo", "--journal", journal, "--expect", "transitions=60"}, running...)...); r.Ended != 20 || len(r.Violations) != 0 {
-		d.t.Errorf("audit of the running system: %+v", r)
-	}
-	for args, want := range map[string]string{"audit log verify": "rules hold", "audit log show job 1": "LogOpened"} {
-		if out := d.run(append(strings.Fields(args), running...)...); !strings.Contains(out, want) {
-			d.t.Errorf("%s of the running system: %s", args, out)
+	list := func() string { return d.run(append([]string{"audit", "log", "list"}, running...)...) }
+	for attempt := 1; ; attempt++ {
+		before := list()
+		if r := d.audit(0, append([]string{"demo", "--journal", journal, "--expect", "transitions=60"}, running...)...); r.Ended != 20 || len(r.Violations) != 0 {
+			d.t.Errorf("audit of the running system: %+v", r)
 		}
-	}
-	if after := d.run(append([]string{"audit", "log", "list"}, running...)...); after != before || !strings.Contains(after, "execution.1") {
-		d.t.Errorf("an audit wrote:\n%s%s", before, after)
+		for args, want := range map[string]string{"audit log verify": "rules hold", "audit log show job 1": "LogOpened"} {
+			if out := d.run(append(strings.Fields(args), running...)...); !strings.Contains(out, want) {
+				d.t.Errorf("%s of the running system: %s", args, out)
+			}
+		}
+		after := list()
+		if after == before && strings.Contains(after, "execution.1") {
+			break
+		}
+		if attempt == 5 { // the services may have had something to write, but not each time
+			d.t.Errorf("an audit wrote:\n%s%s", before, after)
+			break
+		}
 	}
 	other := writeTemp(d.t, `{"client": "x"}`)
 	for _, c := range []struct {
