@@ -61,8 +61,18 @@ type LogRead struct {
 	Owners []Owner
 	// Beats are the times of the commits by which the log's work goes on, in their order (Beat says which those are).
 	Beats []int64
+	// Times are when the commits were decided; that of commit n is at n-1.
+	Times []int64
 	// hashes are the first 8 bytes of each message's hash; that of commit n is at n-1, 0 for a foreign message.
 	hashes []uint64
+}
+
+// AtMs is when a commit was decided; 0 if the log holds none at that number.
+func (l *LogRead) AtMs(number uint64) int64 {
+	if number == 0 || number > uint64(len(l.Times)) {
+		return 0
+	}
+	return l.Times[number-1]
 }
 
 // Prefix is the first 8 bytes of the hash of a commit, 0 if the log holds none at that number.

@@ -14,9 +14,9 @@ const statuses = int(v1.ExecutionStatus_EXECUTION_STATUS_REMOVED) + 1
 type Counts struct {
 	// Attempts by v1.ExecutionStatus.
 	Attempts [statuses]int64
-	// Things: pending; ended well; ended otherwise after having run; ended without having run; released without an
-	// execution. (design §7)
-	Open, Good, Harmed, Void, Refused int64
+	// Things: pending, or a retry is due; ended well; ended otherwise after having run; ended without having run;
+	// released without an execution; their last attempt deleted. (design §7)
+	Open, Good, Harmed, Void, Refused, Deleted int64
 }
 
 // Plus is the sum of two.
@@ -29,6 +29,7 @@ func (c Counts) Plus(d Counts) Counts {
 	c.Harmed += d.Harmed
 	c.Void += d.Void
 	c.Refused += d.Refused
+	c.Deleted += d.Deleted
 	return c
 }
 
@@ -39,7 +40,7 @@ func (c Counts) String() string {
 			out = append(out, fmt.Sprintf("%s %d", StatusName(v1.ExecutionStatus(s)), n))
 		}
 	}
-	return fmt.Sprintf("{%s; open %d, good %d, harmed %d, void %d, refused %d}", strings.Join(out, ", "), c.Open, c.Good, c.Harmed, c.Void, c.Refused)
+	return fmt.Sprintf("{%s; open %d, good %d, harmed %d, void %d, refused %d, deleted %d}", strings.Join(out, ", "), c.Open, c.Good, c.Harmed, c.Void, c.Refused, c.Deleted)
 }
 
 // StatusName is a status as AWS spells it.
@@ -53,12 +54,11 @@ func (c *Counts) status(s v1.ExecutionStatus, n int64) {
 	}
 }
 
-// queued counts an attempt; one that follows another takes its harm back, for the thing is open again.
+// queued counts an attempt. The thing of a retry is open already: the attempt before it ended with a retry due.
 func (c *Counts) queued(retry uint32) {
 	c.Attempts[v1.ExecutionStatus_EXECUTION_STATUS_QUEUED]++
-	c.Open++
-	if retry > 0 {
-		c.Harmed--
+	if retry == 0 {
+		c.Open++
 	}
 }
 
@@ -69,11 +69,29 @@ func (c *Counts) moved(s Step) {
 	}
 	c.status(s.From, -1)
 	c.status(s.To, +1)
-	if !Final(s.To) {
+	if Final(s.To) && !s.RetryDue {
+		c.dropped(s)
+	}
+}
+
+// dropped ends a thing at its last step: nothing of it is pending, and no retry is due any more.
+func (c *Counts) dropped(last Step) {
+	c.Open--
+	*c.kind(last)++
+}
+
+// deleted takes back what an attempt counts for; with the last one, what its thing does.
+func (c *Counts) deleted(x *Execution) {
+	c.status(x.Status(), -1)
+	if !x.DeletedLast {
 		return
 	}
-	c.Open--
-	*c.kind(s)++
+	c.Deleted++
+	if x.DeletedDue || Pending(x.Status()) {
+		c.Open--
+		return
+	}
+	*c.kind(x.Last())--
 }
 
 // kind is the count of things to which an end belongs: void if the device has done nothing of it, which a device that
@@ -106,6 +124,12 @@ func (j *Job) Counts(in func(Place) bool) Counts {
 				default:
 					c.moved(s)
 				}
+			}
+			if x.Dropped != nil && in(*x.Dropped) {
+				c.dropped(x.Last())
+			}
+			if x.Deleted != nil && in(*x.Deleted) {
+				c.deleted(x)
 			}
 		}
 	}

@@ -12,6 +12,18 @@ type Job struct {
 	Created   Place
 	PerMinute uint32
 	Status    v1.JobStatus
+	// Continuous jobs follow joins and leaves; Windowed ones are released, and shown, in windows only.
+	Continuous, Windowed bool
+	// Retry is how many more attempts a thing gets.
+	Retry *v1.RetryConfig
+	// Paces and Criteria are in force from their places in log.rollout on.
+	Paces    []Pace
+	Criteria []Criteria
+	// Windows are openings and closings, of log.rollout and of every home, each log in its order.
+	Windows []Window
+	Aborts  []Abort
+	// Late are events behind the end of the job in their log.
+	Late []Late
 	// Life is every event of log.job about it, and every one of log.rollout that is about the job as a whole, each
 	// log in its order.
 	Life []JobFact
@@ -19,6 +31,8 @@ type Job struct {
 	Things map[string]*Thing
 	// SelectedTold and WaitingTold are what SelectionFinished and WaitingComplete say; -1 if they were not written.
 	SelectedTold, WaitingTold int64
+	// SelectedBySelection and WaitingBySelection count things that did not join later.
+	SelectedBySelection, WaitingBySelection int64
 	// Dropped is how many waiting things will not be released.
 	Dropped uint64
 	// Releases in order, one per ExecutionsReleased.
@@ -34,7 +48,7 @@ type JobFact struct {
 	Place
 	Kind  JobFactKind
 	Force bool        // of CancelStarted and Stopped
-	Phase v1.JobPhase // of Drained
+	Phase v1.JobPhase // of Drained; of Stopped, in newer logs
 }
 
 // JobFactKind says what happened to a job.
@@ -42,22 +56,70 @@ type JobFactKind string
 
 // The kinds of facts, as their events are called.
 const (
-	Created       JobFactKind = "JobCreated"
-	Started       JobFactKind = "JobStarted"
-	CancelStarted JobFactKind = "JobCancelStarted"
-	Canceled      JobFactKind = "JobCanceled"
-	Completed     JobFactKind = "JobCompleted"
-	Opened        JobFactKind = "JobOpened"
-	Stopped       JobFactKind = "JobStopped"
-	Closed        JobFactKind = "JobClosed"
-	Drained       JobFactKind = "JobDrained"
+	Created         JobFactKind = "JobCreated"
+	Started         JobFactKind = "JobStarted"
+	EndReached      JobFactKind = "JobEndReached"
+	CancelStarted   JobFactKind = "JobCancelStarted"
+	Canceled        JobFactKind = "JobCanceled"
+	Completed       JobFactKind = "JobCompleted"
+	DeletionStarted JobFactKind = "JobDeletionStarted"
+	Deleted         JobFactKind = "JobDeleted"
+	Opened          JobFactKind = "JobOpened"
+	Stopped         JobFactKind = "JobStopped"
+	Closed          JobFactKind = "JobClosed"
+	Drained         JobFactKind = "JobDrained"
+	Erased          JobFactKind = "JobErased"
 )
+
+// Pace is what a job's releases keep to from there on: things a minute, with an exponential rate its cap; 0 is none.
+type Pace struct {
+	Place
+	PerMinute uint32
+}
+
+// Criteria are those of an abort from there on.
+type Criteria struct {
+	Place
+	List []*v1.AbortCriterion
+}
+
+// Abort is what rollout says when a criterion was met.
+type Abort struct {
+	Place
+	Told *v1.AbortTriggered
+}
+
+// Window is a maintenance window that opens or closes there.
+type Window struct {
+	Place
+	Open bool
+}
+
+// OpenAt says whether a job is shown, or released, at a place of a log.
+func (j *Job) OpenAt(p Place) bool {
+	open := !j.Windowed
+	for _, w := range j.Windows {
+		if w.Log == p.Log && w.Before(p) {
+			open = w.Open
+		}
+	}
+	return open
+}
+
+// Late is an event of a job that its log had done with at Gone.
+type Late struct {
+	Place
+	Event string
+	Gone  Place
+}
 
 // Release is what one commit released to one home.
 type Release struct {
 	Place
 	Home   id.Home
 	Things int
+	// Joined: they joined a continuous job; its pace does not bind them.
+	Joined bool
 }
 
 // Settled says that a home has carried out a phase.
@@ -71,12 +133,15 @@ type Settled struct {
 type Thing struct {
 	Name   string
 	Number uint64
-	// How often it was selected, put among the waiting, released, refused. Once is right, or not at all.
-	Selected, Waiting, Released, Refused int
-	ReleasedAt, RefusedAt                Place
+	// How often it was selected, put among the waiting, released, refused, and left. Once is right, or not at all, and
+	// once more for each time that it left.
+	Selected, Waiting, Released, Refused, Left int
+	ReleasedAt, RefusedAt                      Place
 	// ReleasedTo is the home of its (last) release.
 	ReleasedTo id.Home
 	Executions []*Execution // by their first event
+
+	numbers map[uint64]bool // all that had the name
 }
 
 // Execution is one attempt on a thing.
@@ -84,6 +149,10 @@ type Execution struct {
 	Number uint64
 	Retry  uint32
 	Steps  []Step
+	// Dropped is where the retry that was due was given up, Deleted where the attempt was deleted; nil if it was not.
+	Dropped, Deleted *Place
+	// When it was deleted: it was the thing's last attempt; a retry of it was due.
+	DeletedLast, DeletedDue bool
 }
 
 // Step is one event of an execution. The first is ExecutionQueued, from nothing to QUEUED.
@@ -94,6 +163,8 @@ type Step struct {
 	// HasRun says that the execution was IN_PROGRESS then or before.
 	HasRun bool
 	Force  bool
+	// RetryDue: another attempt follows.
+	RetryDue bool
 	// DeadlineMs is the earlier of the deadlines after the step; never if there is none.
 	DeadlineMs int64
 }
@@ -148,6 +219,11 @@ func (j *Job) thing(name string) *Thing {
 		j.Things[name] = t
 	}
 	return t
+}
+
+// retryDue says that another attempt is to follow this one, and has not.
+func (t *Thing) retryDue(x *Execution) bool {
+	return x.Last().RetryDue && x.Dropped == nil && t.Executions[len(t.Executions)-1] == x
 }
 
 // execution finds an attempt by its number.

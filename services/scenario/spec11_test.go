@@ -22,7 +22,8 @@ const (
 // Row 1: create → notify + notify-next; second job → notify only; start of head → silence; finish → accepted, notify,
 // notify-next.
 //
-// Broken: execution.headOf compared the version too; the start of the head told notify-next.
+// Broken: two ranks were the same execution only in the same status (execution/state.go); the start of the head told
+// notify-next.
 func TestSpec11_01_WhatADeviceIsToldAndWhen(t *testing.T) {
 	r := newRun(t)
 	r.things("press-07")
@@ -45,7 +46,8 @@ func TestSpec11_01_WhatADeviceIsToldAndWhen(t *testing.T) {
 
 // Row 2: start of the second job by update while the first is QUEUED → notify-next only.
 //
-// Broken: the order of pending executions did not put IN_PROGRESS before QUEUED; nothing was told.
+// Broken: the order of pending executions did not put IN_PROGRESS before QUEUED; nothing was told. And: the list was told
+// whether or not its members changed.
 func TestSpec11_02_AStartThatTakesTheHead(t *testing.T) {
 	r := newRun(t)
 	r.things("press-07")
@@ -102,7 +104,7 @@ func TestSpec11_04_StartNextTwice(t *testing.T) {
 // Row 5: stale expectedVersion (number and string) → VersionMismatch with state. Over HTTP it is 409: that front comes
 // later.
 //
-// Broken: the check of expectedVersion came after the report had been taken in.
+// Broken: report did not check the version.
 func TestSpec11_05_AStaleVersion(t *testing.T) {
 	r := newRun(t)
 	r.things("press-07")
@@ -120,7 +122,7 @@ func TestSpec11_05_AStaleVersion(t *testing.T) {
 // Row 6: update after terminal → InvalidStateTransition with state; describe → TerminalStateReached. Over HTTP it is
 // 410: that front comes later.
 //
-// Broken: transitions from a terminal status were allowed to FAILED.
+// Broken: report took what had ended for pending.
 func TestSpec11_06_AfterTheEnd(t *testing.T) {
 	r := newRun(t)
 	r.things("press-07")
@@ -176,7 +178,7 @@ func TestSpec11_08_ClientTokens(t *testing.T) {
 
 // Row 10: non-force cancel leaves IN_PROGRESS running and reportable; force rejects later updates.
 //
-// Broken: a stop without force canceled what is in progress.
+// Broken: a stop without force ended what is in progress too.
 func TestSpec11_10_Cancels(t *testing.T) {
 	r := newRun(t)
 	r.things("a", "b", "c")

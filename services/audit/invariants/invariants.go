@@ -33,7 +33,8 @@ type Rule struct {
 // Rules are all of them, from the log inwards.
 func Rules() []Rule {
 	return []Rule{
-		whole, cursors, selections, releases, homes, attempts, transitions, endings, versions, deadlines, settling, lives, paces, tallies, observations,
+		whole, cursors, selections, releases, stops, windows, homes, attempts, retries, transitions, endings, versions, deadlines,
+		settling, lives, deletions, paces, tallies, observations, aborts, crossings, unaborted,
 	}
 }
 

@@ -25,7 +25,7 @@ func place(log id.Log, n uint64, entry int) audit.Place {
 func good() *audit.History {
 	j := &audit.Job{
 		Number: number, ID: "fw", Created: place(id.JobLog, 2, 0), PerMinute: 4, Status: v1.JobStatus_JOB_STATUS_COMPLETED,
-		Things: map[string]*audit.Thing{}, SelectedTold: 4, WaitingTold: 4,
+		Things: map[string]*audit.Thing{}, SelectedTold: 4, WaitingTold: 4, SelectedBySelection: 4, WaitingBySelection: 4,
 		Life: []audit.JobFact{
 			{Place: place(id.JobLog, 2, 0), Kind: audit.Created}, {Place: place(id.JobLog, 2, 1), Kind: audit.Started},
 			{Place: place(id.JobLog, 3, 0), Kind: audit.Completed},
@@ -56,7 +56,7 @@ func good() *audit.History {
 		h.Observed = append(h.Observed, audit.Observed{At: place(id.RolloutLog, 4, 0), Home: home, UpTo: 5, Jobs: map[uint64]audit.Counts{number: observed[home]}})
 	}
 	for _, name := range id.Logs(homesOf) {
-		h.Logs = append(h.Logs, audit.LogRead{Name: name, Last: 6})
+		h.Logs = append(h.Logs, audit.LogRead{Name: name, Last: 6, Times: []int64{noon + 1, noon + 2, noon + 3, noon + 4, noon + 5, noon + 6}})
 	}
 	h.Log(id.ExecutionLog(0)).Cursors = []audit.Cursor{{At: place(id.ExecutionLog(0), 2, 0), Of: id.RolloutLog, Number: 3}}
 	h.Log(id.ExecutionLog(1)).Cursors = []audit.Cursor{{At: place(id.ExecutionLog(1), 2, 0), Of: id.RolloutLog, Number: 3}}
@@ -73,6 +73,54 @@ func TestAHistoryWithoutFaultBreaksNothing(t *testing.T) {
 func theJob(h *audit.History) *audit.Job           { return h.Jobs[number] }
 func t0(h *audit.History) *audit.Thing             { return theJob(h).Things["t0"] }
 func execution0(h *audit.History) *audit.Execution { return t0(h).Executions[0] }
+
+// stop stops the job.
+func stop(h *audit.History, number uint64, phase v1.JobPhase) {
+	theJob(h).Life = append(theJob(h).Life, audit.JobFact{Place: place(id.RolloutLog, number, 1), Kind: audit.Stopped, Phase: phase})
+}
+
+// retry queues another attempt of t0, which ends at once.
+func retry(h *audit.History, n uint32) {
+	log := execution0(h).Steps[0].Log
+	t0(h).Executions = append(t0(h).Executions, &audit.Execution{Number: 2, Retry: n, Steps: []audit.Step{
+		{Place: place(log, 5, 1), To: queued, Version: 1, DeadlineMs: 1 << 60}, {Place: place(log, 5, 2), From: queued, To: succeeded, Version: 2},
+	}})
+}
+
+// abort lets t0 fail, and its failure abort the job by the second of two criteria.
+func abort(h *audit.History) *v1.AbortTriggered {
+	x := execution0(h)
+	x.Steps[2].To = failed
+	home := x.Steps[0].Log.Home
+	for i := range h.Observed {
+		if o := &h.Observed[i]; o.Home == home {
+			c := o.Jobs[number]
+			c.Attempts[succeeded]--
+			c.Attempts[failed]++
+			c.Good--
+			c.Harmed++
+			o.Jobs[number] = c
+		}
+	}
+	j := theJob(h)
+	j.Criteria = []audit.Criteria{{Place: place(id.RolloutLog, 2, 0), List: []*v1.AbortCriterion{
+		{Failure: v1.FailureType_FAILURE_TYPE_FAILED, ThresholdHundredths: 5000, MinExecuted: 1},
+		{Failure: v1.FailureType_FAILURE_TYPE_ALL, ThresholdHundredths: 2500, MinExecuted: 4},
+	}}}
+	told := &v1.AbortTriggered{Criterion: 1, Failures: 1, Executed: 4, Bound: 3, Crossing: x.Steps[0].Log.Position(4, 0)}
+	j.Aborts = []audit.Abort{{Place: place(id.RolloutLog, 4, 1), Told: told}}
+	stop(h, 4, v1.JobPhase_JOB_PHASE_STOPPED)
+	j.Life[len(j.Life)-1].Entry = 2
+	return told
+}
+
+func TestAnAbortThatIsRightBreaksNothing(t *testing.T) {
+	h := good()
+	abort(h)
+	if found := Check(h); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+}
 
 func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 	ofT0 := id.HomeOf("t0", homesOf)
@@ -92,9 +140,9 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 			l := h.Log(log0)
 			l.Cursors = append(l.Cursors, audit.Cursor{At: place(log0, 3, 0), Of: id.RolloutLog, Number: 2})
 		}},
-		{"selections", "selected 2 times", func(h *audit.History) { t0(h).Selected = 2; theJob(h).SelectedTold = 5 }},
-		{"selections", "waits 1 times, was selected 0 times", func(h *audit.History) { t0(h).Selected = 0; theJob(h).SelectedTold = 3 }},
-		{"selections", "released 1 times, waited 0 times", func(h *audit.History) { t0(h).Waiting = 0; theJob(h).WaitingTold = 3 }},
+		{"selections", "selected 2 times", func(h *audit.History) { t0(h).Selected = 2 }},
+		{"selections", "waits 1 times, was selected 0 times", func(h *audit.History) { t0(h).Selected = 0 }},
+		{"selections", "released 1 times, waited 0 times", func(h *audit.History) { t0(h).Waiting = 0 }},
 		{"selections", "says 5 things; 4 were selected", func(h *audit.History) { theJob(h).SelectedTold = 5 }},
 		{"selections", "that 5 things came in", func(h *audit.History) { theJob(h).WaitingTold = 5 }},
 		{"releases", "made nothing of it", func(h *audit.History) { t0(h).Executions = nil }},
@@ -130,7 +178,51 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 		{"settling", "settled the job at", func(h *audit.History) { execution0(h).Steps[0].Number = 7 }},
 		{"lives", "created 2 times", func(h *audit.History) { theJob(h).Life = append(theJob(h).Life, theJob(h).Life[0]) }},
 		{"lives", "its place says", func(h *audit.History) { theJob(h).Created.Number = 9 }},
-		{"lives", "completed 1 times", func(h *audit.History) { theJob(h).Status = v1.JobStatus_JOB_STATUS_CANCELED }},
+		{"lives", "completed 1 times, canceled 1 times", func(h *audit.History) {
+			theJob(h).Life = append(theJob(h).Life, audit.JobFact{Place: place(id.JobLog, 3, 1), Kind: audit.CancelStarted})
+		}},
+		{"lives", "COMPLETED before an end time", func(h *audit.History) { theJob(h).Continuous = true }},
+		{"stops", "it was stopped at rollout@3", func(h *audit.History) { stop(h, 3, v1.JobPhase_JOB_PHASE_ENDED) }},
+		{"windows", "releases 2 things while its window is closed", func(h *audit.History) { theJob(h).Windowed = true }},
+		{"windows", "from QUEUED to IN_PROGRESS while the window is closed", func(h *audit.History) {
+			theJob(h).Windowed = true
+			theJob(h).Windows = []audit.Window{{Place: place(id.RolloutLog, 2, 0), Open: true}, {Place: place(log0, 1, 0), Open: true}, {Place: place(log0, 2, 9)}}
+		}},
+		{"retries", "of which none was due", func(h *audit.History) { retry(h, 1) }},
+		{"retries", "follows retry 0", func(h *audit.History) { execution0(h).Steps[2].RetryDue = true; retry(h, 2) }},
+		{"retries", "it was given up at", func(h *audit.History) {
+			at := place(log0, 5, 0)
+			execution0(h).Steps[2].RetryDue, execution0(h).Dropped = true, &at
+			retry(h, 1)
+		}},
+		{"retries", "is due after SUCCEEDED", func(h *audit.History) { execution0(h).Steps[2].RetryDue = true }},
+		{"retries", "retry 1 of fw on t0 is due after FAILED; 0 are allowed", func(h *audit.History) { execution0(h).Steps[2].To, execution0(h).Steps[2].RetryDue = failed, true }},
+		{"retries", "begins with retry 1", func(h *audit.History) { execution0(h).Retry = 1 }},
+		{"settling", "while a retry of t0 is due", func(h *audit.History) { execution0(h).Steps[2].RetryDue = true }},
+		{"settling", "while execution 1 of t0 is there", func(h *audit.History) { theJob(h).Settled[ofT0].Phase = v1.JobPhase_JOB_PHASE_DELETED }},
+		{"deletions", "JobClosed of fw; it was deleted at", func(h *audit.History) {
+			theJob(h).Late = []audit.Late{{Place: place(id.RolloutLog, 6, 0), Event: "JobClosed", Gone: place(id.RolloutLog, 5, 0)}}
+		}},
+		{"aborts", "not stopped in the same commit", func(h *audit.History) { abort(h); theJob(h).Life = theJob(h).Life[:6] }},
+		{"aborts", "no criterion is met by", func(h *audit.History) { abort(h); theJob(h).Criteria[0].List[1].MinExecuted = 5 }},
+		{"aborts", "criterion 0 is met first", func(h *audit.History) { abort(h); theJob(h).Criteria[0].List[0].ThresholdHundredths = 1 }},
+		{"aborts", "for 2 failures of 4; the homes' logs hold 1 of 4", func(h *audit.History) { abort(h).Failures = 2 }},
+		{"aborts", "rollout has read that log up to 5", func(h *audit.History) { abort(h).Crossing.Number = 6 }},
+		{"aborts", "aborted again", func(h *audit.History) { abort(h); theJob(h).Aborts = append(theJob(h).Aborts, theJob(h).Aborts[0]) }},
+		{"crossings", "the report that crosses criterion 1 stands at 4", func(h *audit.History) {
+			abort(h)
+			h.Log(id.RolloutLog).Cursors = []audit.Cursor{{At: place(id.RolloutLog, 3, 0), Of: log0, Number: 4}}
+		}},
+		{"crossings", "one of at most 3 is allowed", func(h *audit.History) {
+			abort(h)
+			for i := range theJob(h).Releases {
+				theJob(h).Releases[i].AtMs = noon + 100
+			}
+		}},
+		{"unaborted", "fw goes on, and has counted", func(h *audit.History) {
+			abort(h)
+			theJob(h).Life, theJob(h).Aborts = theJob(h).Life[:4], nil
+		}},
 		{"lives", "never drained", func(h *audit.History) { theJob(h).Life = theJob(h).Life[:5] }},
 		{"lives", "home 1 has not settled it", func(h *audit.History) { theJob(h).Settled = theJob(h).Settled[:1] }},
 		{"lives", "the thing has not ended", func(h *audit.History) { execution0(h).Steps = execution0(h).Steps[:2] }},

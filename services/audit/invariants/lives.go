@@ -10,8 +10,8 @@ import (
 
 var lives = Rule{
 	Name: "lives",
-	Promise: "A job is created once and ends at most once; it is drained of a phase only when every home has settled it, and COMPLETED only " +
-		"when it was drained and every selected thing has ended or was refused.",
+	Promise: "A job is created once and ends at most once, a continuous one only after its end time; it is drained of a phase only when every home " +
+		"has settled it, or a later one, and COMPLETED only when it was drained and every released thing has ended or was refused, and without an end time every selected one.",
 	check: func(h *audit.History, broken func(any, string, ...any)) {
 		for _, j := range h.JobsInOrder() {
 			if n := count(j, audit.Created); n != 1 {
@@ -21,11 +21,15 @@ var lives = Rule{
 			if j.Number != id.Number(j.Created.Number, j.Created.Entry) {
 				broken(j.Created, "job %s has number %d; its place says %d", j.ID, j.Number, id.Number(j.Created.Number, j.Created.Entry))
 			}
-			if n := count(j, audit.Completed); n > 1 || n == 1 && j.Status == v1.JobStatus_JOB_STATUS_CANCELED {
-				broken(j.ID, "completed %d times, and its status is %v", n, j.Status)
+			completed, canceled := count(j, audit.Completed), count(j, audit.CancelStarted)
+			if completed > 1 || completed == 1 && canceled > 0 {
+				broken(j.ID, "completed %d times, canceled %d times", completed, canceled)
+			}
+			if j.Continuous && completed > 0 && count(j, audit.EndReached) == 0 {
+				broken(j.ID, "it is continuous, and COMPLETED before an end time")
 			}
 			checkDrained(h, j, broken)
-			if j.Status == v1.JobStatus_JOB_STATUS_COMPLETED {
+			if completed == 1 {
 				checkCompleted(j, broken)
 			}
 		}
@@ -49,12 +53,23 @@ func checkDrained(h *audit.History, j *audit.Job, broken func(any, string, ...an
 			continue
 		}
 		for home := range h.Homes {
-			settled := slices.ContainsFunc(j.Settled, func(s audit.Settled) bool { return s.Home == id.Home(home) && s.Phase == f.Phase })
+			settled := slices.ContainsFunc(j.Settled, func(s audit.Settled) bool {
+				return s.Home == id.Home(home) && rank(s.Phase) >= rank(f.Phase)
+			})
 			if !settled {
 				broken(f.Place, "%s is drained of %v; home %d has not settled it", j.ID, f.Phase, home)
 			}
 		}
 	}
+}
+
+// rank orders phases as they may follow each other: a job that ended may be canceled, one that was canceled closed by force,
+// and all of them deleted.
+func rank(p v1.JobPhase) int {
+	return slices.Index([]v1.JobPhase{
+		v1.JobPhase_JOB_PHASE_UNSPECIFIED, v1.JobPhase_JOB_PHASE_ENDED, v1.JobPhase_JOB_PHASE_STOPPED, v1.JobPhase_JOB_PHASE_FORCE_STOPPED,
+		v1.JobPhase_JOB_PHASE_CLOSED, v1.JobPhase_JOB_PHASE_DELETED,
+	}, p)
 }
 
 func checkCompleted(j *audit.Job, broken func(any, string, ...any)) {
@@ -64,10 +79,11 @@ func checkCompleted(j *audit.Job, broken func(any, string, ...any)) {
 	if !drained {
 		broken(j.ID, "COMPLETED, and never drained")
 	}
+	ends := count(j, audit.EndReached) > 0
 	for _, t := range j.ThingsInOrder() {
-		ended := t.Refused > 0
+		ended := t.Refused > 0 || t.Released == 0 && (ends || t.Left > 0)
 		for _, x := range t.Executions {
-			ended = audit.Final(x.Status())
+			ended = audit.Final(x.Status()) || x.Deleted != nil
 		}
 		if !ended {
 			broken(on(j, t), "the job is COMPLETED, and the thing has not ended")

@@ -4,16 +4,14 @@ import "github.com/droverhq/drover/services/audit"
 
 var selections = Rule{
 	Name:    "selections",
-	Promise: "A job's things are selected once, wait once, are released at most once and only if they were waiting; the totals agree.",
+	Promise: "A job's things are selected once, and once more each time that they have left; they wait as often, and are released at most as often as they waited; the totals agree.",
 	check: func(h *audit.History, broken func(any, string, ...any)) {
 		for _, j := range h.JobsInOrder() {
-			var selected, waiting int64
+			selected, waiting := j.SelectedBySelection, j.WaitingBySelection
 			for _, t := range j.ThingsInOrder() {
-				selected += int64(t.Selected)
-				waiting += int64(t.Waiting)
 				switch {
-				case t.Selected > 1:
-					broken(on(j, t), "selected %d times", t.Selected)
+				case t.Selected > 1+t.Left:
+					broken(on(j, t), "selected %d times, and left %d times", t.Selected, t.Left)
 				case t.Waiting > t.Selected:
 					broken(on(j, t), "waits %d times, was selected %d times", t.Waiting, t.Selected)
 				case t.Released > t.Waiting:

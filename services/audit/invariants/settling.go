@@ -7,8 +7,8 @@ import (
 
 var settling = Rule{
 	Name: "settling",
-	Promise: "When a home says that it has carried a stop or a close out, it has: nothing of the job is queued there any more, and but for a " +
-		"stop without force nothing is in progress; and nothing is queued there afterwards.",
+	Promise: "When a home says that it has carried a phase out, it has. But for an end without a cancel nothing of the job is queued there any " +
+		"more; with force, or when the job is closed, nothing is in progress; when it is deleted, nothing is left; no retry is due; and nothing is queued there afterwards.",
 	check: func(h *audit.History, broken func(any, string, ...any)) {
 		for _, j := range h.JobsInOrder() {
 			for _, s := range j.Settled {
@@ -30,8 +30,16 @@ func checkSettled(j *audit.Job, t *audit.Thing, x *audit.Execution, s audit.Sett
 		broken(x.Steps[0].Place, "%s is queued; home %d settled the job at %s", on(j, t), s.Home, s.Place)
 		return
 	}
+	if x.Deleted != nil && x.Deleted.Before(s.Place) {
+		return
+	}
 	switch status := x.StatusAt(s.Place); {
-	case status == queued, status == inProgress && s.Phase != v1.JobPhase_JOB_PHASE_STOPPED:
+	case s.Phase == v1.JobPhase_JOB_PHASE_DELETED:
+		broken(s.Place, "home %d settles %s of %s while execution %d of %s is there", s.Home, s.Phase, j.ID, x.Number, t.Name)
+	case status == queued && s.Phase != v1.JobPhase_JOB_PHASE_ENDED,
+		status == inProgress && s.Phase != v1.JobPhase_JOB_PHASE_STOPPED && s.Phase != v1.JobPhase_JOB_PHASE_ENDED:
 		broken(s.Place, "home %d settles %s of %s while %s is %s", s.Home, s.Phase, j.ID, t.Name, audit.StatusName(status))
+	case audit.Final(status) && x.Last().RetryDue && t.Executions[len(t.Executions)-1] == x && (x.Dropped == nil || s.Before(*x.Dropped)):
+		broken(s.Place, "home %d settles %s of %s while a retry of %s is due", s.Home, s.Phase, j.ID, t.Name)
 	}
 }

@@ -1,0 +1,82 @@
+package invariants
+
+import (
+	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/audit"
+)
+
+var retries = Rule{
+	Name: "retries",
+	Promise: "A retry follows a failure of which it was said that one is due, and is the next attempt; there are no more of them than the job allows for " +
+		"that failure since the thing was released (specification §4.8).",
+	check: func(h *audit.History, broken func(any, string, ...any)) {
+		for _, j := range h.JobsInOrder() {
+			for _, t := range j.ThingsInOrder() {
+				checkRetries(j, t, broken)
+			}
+		}
+	},
+}
+
+func checkRetries(j *audit.Job, t *audit.Thing, broken func(any, string, ...any)) {
+	due := map[v1.ExecutionStatus]uint32{} // failures with a retry due, since the thing was released
+	for i, x := range t.Executions {
+		if x.Retry == 0 {
+			clear(due)
+		} else {
+			checkRetry(j, t, i, broken)
+		}
+		last := x.Last()
+		if !last.RetryDue {
+			continue
+		}
+		if last.To != failed && last.To != timedOut {
+			broken(last.Place, "a retry of %s is due after %s", on(j, t), audit.StatusName(last.To))
+		}
+		due[last.To]++
+		if n, most := failures(j, last.To, due), allowed(j.Retry, last.To); n > most {
+			broken(last.Place, "retry %d of %s is due after %s; %d are allowed", n, on(j, t), audit.StatusName(last.To), most)
+		}
+	}
+}
+
+func checkRetry(j *audit.Job, t *audit.Thing, i int, broken func(any, string, ...any)) {
+	x := t.Executions[i]
+	at := x.Steps[0].Place
+	if i == 0 {
+		broken(at, "%s begins with retry %d", on(j, t), x.Retry)
+		return
+	}
+	before := t.Executions[i-1]
+	switch {
+	case !before.Last().RetryDue || !before.Last().Before(at):
+		broken(at, "retry %d of %s follows execution %d, of which none was due", x.Retry, on(j, t), before.Number)
+	case before.Dropped != nil && before.Dropped.Before(at):
+		broken(at, "retry %d of %s is made; it was given up at %s", x.Retry, on(j, t), *before.Dropped)
+	case x.Retry != before.Retry+1:
+		broken(at, "retry %d of %s follows retry %d", x.Retry, on(j, t), before.Retry)
+	}
+}
+
+// allowed is how many retries a job gives a thing after that failure.
+func allowed(c *v1.RetryConfig, status v1.ExecutionStatus) uint32 {
+	for _, r := range c.GetCriteria() {
+		switch f := r.GetFailure(); {
+		case f == v1.FailureType_FAILURE_TYPE_ALL,
+			f == v1.FailureType_FAILURE_TYPE_FAILED && status == failed,
+			f == v1.FailureType_FAILURE_TYPE_TIMED_OUT && status == timedOut:
+			return r.GetRetries()
+		}
+	}
+	return 0
+}
+
+// failures is how many retries the failures so far have used of what is allowed after that one: ALL is shared.
+func failures(j *audit.Job, status v1.ExecutionStatus, due map[v1.ExecutionStatus]uint32) (n uint32) {
+	for _, r := range j.Retry.GetCriteria() {
+		if r.GetFailure() == v1.FailureType_FAILURE_TYPE_ALL {
+			return due[failed] + due[timedOut]
+		}
+	}
+	return due[status]
+}
