@@ -50,7 +50,7 @@ func (f *fold) rollout(at Place, event *v1.Event) {
 		j.Windows = append(j.Windows, Window{Place: at})
 		return
 	case *v1.Event_AbortTriggered:
-		j.Aborts = append(j.Aborts, Abort{Place: at, Told: e.AbortTriggered})
+		j.Aborts = append(j.Aborts, Triggered{Place: at, Told: e.AbortTriggered})
 		return
 	case *v1.Event_JobStopped:
 		fact.Force, fact.Phase = e.JobStopped.GetForce(), e.JobStopped.GetPhase()

@@ -21,7 +21,7 @@ type Job struct {
 	Criteria []Criteria
 	// Windows are openings and closings, of log.rollout and of every home, each log in its order.
 	Windows []Window
-	Aborts  []Abort
+	Aborts  []Triggered
 	// Late are events behind the end of the job in their log.
 	Late []Late
 	// Life is every event of log.job about it, and every one of log.rollout that is about the job as a whole, each
@@ -83,8 +83,8 @@ type Criteria struct {
 	List []*v1.AbortCriterion
 }
 
-// Abort is what rollout says when a criterion was met.
-type Abort struct {
+// Triggered is what rollout says when a criterion was met; it stands before the stop in its commit.
+type Triggered struct {
 	Place
 	Told *v1.AbortTriggered
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/job"
 )
 
 // run is a system in a test.
@@ -23,7 +24,12 @@ type run struct {
 
 func newRun(t *testing.T) *run {
 	t.Helper()
-	s, err := NewSystem()
+	return newRunWith(t, job.DefaultLimits())
+}
+
+func newRunWith(t *testing.T, limits job.Limits) *run {
+	t.Helper()
+	s, err := NewSystem(limits)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@
 //
 //	reaches: 4.5/CancelJob force/IN_PROGRESS     what of the specification it shows; several are separated by ";"
 //	shows: AbortTriggered JobStopped             only these events are written; all but bookkeeping where it is absent
+//	limits: aws                                  jobs are held to AWS's limits, and not to the wider ones
 //	things lamps lamp-000..149                   makes things, and a group of them; nobody hears what they are told
 //	> job create {"jobId":"fw-1",…}              a command or a question of the bus, by its name there
 //	device lamp-1 start-next {"clientToken":…}   a device publishes to …/jobs/start-next
@@ -34,6 +35,7 @@ import (
 	"github.com/droverhq/drover/eventstore"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/job"
 )
 
 // Result is a story with what happened behind each of its lines.
@@ -67,7 +69,11 @@ type player struct {
 
 // Play plays a story anew. An error names the line that cannot be played.
 func Play(story string) (*Result, error) {
-	s, err := NewSystem()
+	limits := job.DefaultLimits()
+	if strings.Contains(story, "\nlimits: aws\n") {
+		limits = job.AWSLimits()
+	}
+	s, err := NewSystem(limits)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +98,7 @@ func (p *player) line(line string) error {
 	rest = strings.TrimSpace(rest)
 	var err error
 	switch word {
-	case "", "#":
+	case "", "#", "limits:":
 		return nil
 	case "reaches:":
 		for _, r := range strings.Split(rest, ";") {

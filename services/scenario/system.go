@@ -13,6 +13,7 @@ import (
 	"github.com/droverhq/drover/services/core"
 	"github.com/droverhq/drover/services/fronts/device"
 	"github.com/droverhq/drover/services/host"
+	"github.com/droverhq/drover/services/job"
 	"github.com/droverhq/drover/services/sim/stage"
 )
 
@@ -46,9 +47,9 @@ type hosted struct {
 	reader *stage.Reader
 }
 
-// NewSystem makes a system and lets every host own its log.
-func NewSystem() (*System, error) {
-	s := &System{now: MidnightMs, logs: stage.Logs(homes)}
+// NewSystem makes a system whose jobs are held to limits, and lets every host own its log.
+func NewSystem(limits job.Limits) (*System, error) {
+	s := &System{now: MidnightMs, logs: stage.Logs(homes, limits)}
 	var names []id.Log
 	for _, l := range s.logs {
 		names = append(names, l.Name)
@@ -232,6 +233,14 @@ func (h *hosted) turn() (did bool, err error) {
 			return false, err
 		}
 		did = did || n > 0
+		if h.m.WantsEnds() {
+			ends, err := h.reader.Ends(ctx)
+			if err != nil {
+				return false, err
+			}
+			h.m.Ends(ends)
+			did = true
+		}
 	}
 	if !did && h.m.Next() > h.s.now {
 		return false, nil

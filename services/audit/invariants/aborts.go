@@ -25,7 +25,7 @@ var aborts = Rule{
 	},
 }
 
-func checkAbort(h *audit.History, j *audit.Job, a audit.Abort, broken func(any, string, ...any)) {
+func checkAbort(h *audit.History, j *audit.Job, a audit.Triggered, broken func(any, string, ...any)) {
 	upTo := observedBefore(h, a.Place)
 	c := j.Counts(func(p audit.Place) bool {
 		return p.Log.Service == v1.Service_SERVICE_EXECUTION && p.Number <= upTo[p.Log.Home]

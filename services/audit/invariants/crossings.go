@@ -18,7 +18,7 @@ var crossings = Rule{
 	},
 }
 
-func checkCrossing(h *audit.History, j *audit.Job, a audit.Abort, broken func(any, string, ...any)) {
+func checkCrossing(h *audit.History, j *audit.Job, a audit.Triggered, broken func(any, string, ...any)) {
 	at := a.Told.GetCrossing()
 	rollout, home := h.Log(id.RolloutLog), h.Log(id.ExecutionLog(id.Home(at.GetHome())))
 	if at == nil || rollout == nil || home == nil {

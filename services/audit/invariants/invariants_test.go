@@ -108,7 +108,7 @@ func abort(h *audit.History) *v1.AbortTriggered {
 		{Failure: v1.FailureType_FAILURE_TYPE_ALL, ThresholdHundredths: 2500, MinExecuted: 4},
 	}}}
 	told := &v1.AbortTriggered{Criterion: 1, Failures: 1, Executed: 4, Bound: 3, Crossing: x.Steps[0].Log.Position(4, 0)}
-	j.Aborts = []audit.Abort{{Place: place(id.RolloutLog, 4, 1), Told: told}}
+	j.Aborts = []audit.Triggered{{Place: place(id.RolloutLog, 4, 1), Told: told}}
 	stop(h, 4, v1.JobPhase_JOB_PHASE_STOPPED)
 	j.Life[len(j.Life)-1].Entry = 2
 	return told

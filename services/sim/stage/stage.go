@@ -37,15 +37,15 @@ type Log struct {
 	homes uint32
 }
 
-// Logs are those of a system: job, targeting, rollout, then one per home.
-func Logs(homes uint32) []*Log {
+// Logs are those of a system: job, targeting, rollout, then one per home. Jobs are held to limits.
+func Logs(homes uint32, limits job.Limits) []*Log {
 	var logs []*Log
 	for _, name := range id.Logs(homes) {
 		b := memory.New()
 		logs = append(logs, &Log{Name: name, Backend: b, Log: eventstore.New(name, b), homes: homes})
 	}
 	jobs, fleet, rollouts := logs[0], logs[1], logs[2]
-	jobs.Core, jobs.Upstream = func() core.Core { return job.New(job.DefaultLimits()) }, []*Log{rollouts}
+	jobs.Core, jobs.Upstream = func() core.Core { return job.New(limits) }, []*Log{rollouts}
 	fleet.Core, fleet.Upstream = targeting.New, []*Log{jobs}
 	rollouts.Core = func() core.Core { return rollout.New(homes) }
 	rollouts.Upstream = append([]*Log{jobs, fleet}, logs[3:]...)
