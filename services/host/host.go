@@ -200,7 +200,7 @@ func (h *Host) Submit(r Request) {
 	case h.waiting >= waitingMax:
 		h.stats.Throttled++
 		refusal = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_THROTTLED, "", "%d requests wait at %s; ask again later", h.waiting, h.cfg.Log.Name())
-	case !h.oldest.IsZero() && now.Sub(h.oldest) > waitingAge:
+	case !h.oldest.IsZero() && now.Sub(h.oldest) > waitingAge && h.MaySpeak(): // who must be silent cannot say so: he keeps it
 		h.stats.Throttled++
 		refusal = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_THROTTLED, "", "requests wait for more than %v at %s; ask again later", waitingAge, h.cfg.Log.Name())
 	default:

@@ -209,6 +209,30 @@ func TestAnOwnerWithoutItsLeaseWritesOnAndIsSilentOtherwise(t *testing.T) {
 	until(t, "the read is answered", func() bool { return got.text("read") == "[answered]" })
 }
 
+// Who would be told to come later, were the owner not silent, is answered when it may speak.
+func TestASilentOwnerKeepsWhatItMayNotTurnAway(t *testing.T) {
+	g := &gate{Backend: memory.New()}
+	cfg, lease := leaseConfig(g, "one")
+	lease.grant(time.Hour)
+	h := run(t, cfg).isReady()
+	open, before := g.close(), g.count()
+	got := newReplies()
+	h.Submit(got.request("under way", group("a")))
+	until(t, "an append is under way", func() bool { return g.count() > before })
+	h.Submit(got.request("first", &v1.CheckTargets{}))
+	until(t, "requests wait for too long", func() bool {
+		h.Submit(got.request("probe", &v1.CheckTargets{}))
+		return h.Stats().Throttled > 0
+	})
+	lease.renew(eventstore.LeaseMargin / 2)
+	h.Submit(got.request("late", &v1.CheckTargets{}))
+	open()
+	until(t, "the write is answered", func() bool { return got.text("under way") == "[answered]" })
+	expect(t, "in silence", got.text("late"), "[]")
+	lease.renew(time.Hour)
+	until(t, "it is answered", func() bool { return got.text("late") == "[answered]" })
+}
+
 func TestALostLeaseEndsTheTerm(t *testing.T) {
 	cfg, lease := leaseConfig(memory.New(), "one")
 	lease.grant(time.Hour)
