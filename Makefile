@@ -37,6 +37,10 @@ rolling-demo: build ## Every process of that system is restarted, one by one, du
 quorum-demo: build ## Two of that system's three hub nodes are away for 20 s during a rollout
 	@bash deploy/quorum-demo.sh bin/drover
 
+.PHONY: three-hosts-demo
+three-hosts-demo: build ## What deploy/README.md says of three nodes, on three machines; two lose their power (as root)
+	@bash deploy/three-hosts-demo.sh bin/drover
+
 .PHONY: compose-demo
 compose-demo: build ## cluster-demo with the containers of docker-compose.yml; skipped where no Docker engine answers
 	@if docker info >/dev/null 2>&1; then bash deploy/cluster-demo.sh bin/drover containers; \

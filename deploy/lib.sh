@@ -2,7 +2,7 @@
 # and that binary are all they need.
 #
 # The system is the one of docker-compose.yml, as processes (processes.sh) or as containers (containers.sh): each of the
-# two defines prepare, launch, await, kill9, terminate, revive, log_of and cleanup.
+# two defines prepare, launch, await, kill9, terminate, revive, log_of and cleanup. Or it is three machines (hosts.sh).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -152,8 +152,8 @@ begin() {
   : >"$dir/faults"
   read_compose
   case ${3:-processes} in
-    processes | containers) source "deploy/${3:-processes}.sh" ;;
-    *) die "$3: processes or containers" ;;
+    processes | containers | hosts) source "deploy/${3:-processes}.sh" ;;
+    *) die "$3: processes, containers or hosts" ;;
   esac
   trap finished EXIT
   trap 'exit 130' INT TERM
