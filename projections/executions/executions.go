@@ -37,6 +37,10 @@ func Apply(w kv.Writer, log id.Log, c *v1.Commit) {
 			queue(w, event.ExecutionQueued, c.AtMs)
 		case *v1.Event_ExecutionChanged:
 			change(w, event.ExecutionChanged, c.AtMs)
+		case *v1.Event_ExecutionDeleted:
+			e := event.ExecutionDeleted
+			w.Delete(rowKey(e.Job, e.Thing.GetName(), e.ExecutionNumber))
+			w.Delete(thingKey(e.Thing.GetName(), e.QueuedAtMs, e.Job, e.ExecutionNumber))
 		}
 	}
 }

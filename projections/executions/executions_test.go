@@ -103,8 +103,38 @@ func TestAThingsExecutionsAreListedNewestFirst(t *testing.T) {
 	if got := list(&v1.ListExecutionsForThing{Thing: "dev", Status: failed}); got != "b.1 " {
 		t.Errorf("failed: %s", got)
 	}
+	if got := list(&v1.ListExecutionsForThing{Thing: "dev", JobId: "b"}); got != "b.2 b.1 " {
+		t.Errorf("of job b: %s", got)
+	}
+	if got := list(&v1.ListExecutionsForThing{Thing: "dev", JobId: "b", Status: failed}); got != "b.1 " {
+		t.Errorf("failed, of job b: %s", got)
+	}
 	if got := list(&v1.ListExecutionsForThing{Thing: "nobody"}); got != "" {
 		t.Errorf("of nobody: %s", got)
+	}
+}
+
+// Deleted attempts are gone from every list, and the one before is the latest.
+func TestADeletedAttemptIsGone(t *testing.T) {
+	m := state(t, "fw")
+	Apply(m, id.ExecutionLog(0), commit(1000, queued(1, "dev", 1), changed(1, "dev", 1, failed), queued(1, "dev", 2), queued(1, "dev", 3)))
+	deleted := func(number uint64) *v1.Event {
+		return &v1.Event{Event: &v1.Event_ExecutionDeleted{ExecutionDeleted: &v1.ExecutionDeleted{
+			Job: 1, Thing: &v1.ThingRef{Name: "dev", Number: 1}, ExecutionNumber: number, QueuedAtMs: 1000,
+		}}}
+	}
+	Apply(blind{m}, id.ExecutionLog(0), commit(2000, deleted(2), deleted(3)))
+	if got := get(t, m, "fw", "dev", 0); got.ExecutionNumber != 1 {
+		t.Errorf("the latest is %v", got)
+	}
+	_, err := Get(m, &v1.GetExecution{JobId: "fw", Thing: "dev", ExecutionNumber: 2})
+	refused(t, err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "executionNumber")
+	reply, err := ListForThing(m, &v1.ListExecutionsForThing{Thing: "dev", JobId: "fw"})
+	if err != nil || len(reply.Executions) != 1 {
+		t.Errorf("got %v, %v", reply, err)
+	}
+	if got := listForJob(t, m, &v1.ListExecutionsForJob{JobId: "fw", Page: &v1.Page{}}); got != "fw/dev " {
+		t.Errorf("the job's: %s", got)
 	}
 }
 
@@ -126,6 +156,8 @@ func TestWhatIsNotThereIsRefusedByField(t *testing.T) {
 		refused(t, err, c.code, c.field)
 	}
 	_, err := ListForJob(m, &v1.ListExecutionsForJob{JobId: "no"})
+	refused(t, err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "jobId")
+	_, err = ListForThing(m, &v1.ListExecutionsForThing{Thing: "dev", JobId: "no"})
 	refused(t, err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "jobId")
 	_, err = ListForThing(m, &v1.ListExecutionsForThing{Thing: "*"})
 	refused(t, err, v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "thingName")

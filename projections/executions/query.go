@@ -25,16 +25,25 @@ func ListForJob(r kv.Reader, q *v1.ListExecutionsForJob) (*v1.ListExecutionsRepl
 	return &v1.ListExecutionsReply{Executions: rows, NextToken: next}, err
 }
 
-// ListForThing lists a thing's executions, those queued last first. A thing that never had one has an empty list:
-// whether it exists is fleet's to say.
+// ListForThing lists a thing's executions, those queued last first, of one job if the query names one: each attempt is a
+// row (specification §2.7). A thing that never had one has an empty list: whether it exists is fleet's to say.
 func ListForThing(r kv.Reader, q *v1.ListExecutionsForThing) (*v1.ListExecutionsReply, error) {
 	thing, err := id.ParseThing(q.GetThing())
 	if err != nil {
 		return nil, page.Invalid("thingName", err)
 	}
+	only := uint64(0)
+	if q.GetJobId() != "" {
+		if only, err = jobs.Number(r, q.GetJobId()); err != nil {
+			return nil, err
+		}
+	}
 	names := map[uint64]string{}
 	rows, next, err := page.List(r, kv.NewKey(tableThing).String(string(thing)), q.GetPage(), func(key, _ []byte) (*v1.ExecutionRow, bool) {
 		name, job, attempt := parseThingKey(key)
+		if only != 0 && job != only {
+			return nil, false
+		}
 		at := rowKey(job, name, attempt)
 		value, ok := r.Get(at)
 		if !ok {
