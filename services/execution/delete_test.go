@@ -238,8 +238,8 @@ func TestADeletionIsCarriedOutInSlicesAndOtherStopsGoBefore(t *testing.T) {
 func TestTheDeletionOfAnUnknownJobIsSettled(t *testing.T) {
 	r := newRun(t)
 	r.erase(7)
-	if entries := r.Due(); entries[len(entries)-1].GetEvent().GetHomeSettled().GetPhase() != phaseDeleted {
-		t.Errorf("got %s", coretest.Text(entries))
+	if len(r.Fresh) != 1 || r.Fresh[0].GetEvent().GetHomeSettled().GetPhase() != phaseDeleted {
+		t.Errorf("got %s", coretest.Text(r.Fresh))
 	}
 	if dump := strings.TrimSpace(coretest.Dump(r.State)); dump != "" {
 		t.Errorf("left: %s", dump)

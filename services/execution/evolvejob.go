@@ -48,7 +48,7 @@ func windowLearned(tx kv.Tx, e *v1.WindowLearned) {
 	if !known {
 		return
 	}
-	j.windowed, j.shut, j.changesAt = true, !e.GetOpen(), e.GetChangesAtMs()
+	j.shut, j.changesAt = !e.GetOpen(), e.GetChangesAtMs()
 	writeJob(tx, e.GetJob(), j)
 	setWindow(tx, e.GetJob(), window{job: e.GetJob(), open: e.GetOpen()})
 }

@@ -25,10 +25,14 @@ func settledEvent(job uint64, phase v1.JobPhase) *v1.Event {
 }
 
 // learnStop records the intent. It is carried out in slices by carryOutStops, and for a thing that somebody asks about
-// at once, by settle. The reason is that of what is learned.
+// at once, by settle. The reason is that of what is learned. A job that this home does not know, or has forgotten, is settled.
 func learnStop(s *core.Step, e *v1.JobStopped, reason *v1.Reason) {
-	j, _ := readJob(s, e.GetJob())
+	j, known := readJob(s, e.GetJob())
 	phase := stopPhase(e.GetPhase(), e.GetForce())
+	if !known {
+		s.Emit(settledEvent(e.GetJob(), phase), nil)
+		return
+	}
 	if severity(j.stop) >= severity(phase) {
 		return // the stop that was learned before ends all that this one would
 	}
@@ -39,7 +43,9 @@ func learnStop(s *core.Step, e *v1.JobStopped, reason *v1.Reason) {
 
 // learnErasure records that a job's executions are deleted.
 func learnErasure(s *core.Step, job uint64, reason *v1.Reason) {
-	if j, _ := readJob(s, job); j.stop != phaseDeleted {
+	if j, known := readJob(s, job); !known {
+		s.Emit(settledEvent(job, phaseDeleted), nil)
+	} else if j.stop != phaseDeleted {
 		s.Emit(&v1.Event{Event: &v1.Event_ErasureLearned{ErasureLearned: &v1.ErasureLearned{Job: job}}}, reason)
 	}
 }

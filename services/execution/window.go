@@ -5,10 +5,11 @@ import (
 	"github.com/droverhq/drover/services/core"
 )
 
-// learnWindow records that a job's window opened or closed. Answers obey it at once; carryOutWindows tells devices.
+// learnWindow records that the window of a job that has some opened or closed. Answers obey it at once; carryOutWindows
+// tells devices.
 func learnWindow(s *core.Step, job uint64, open bool, changesAt int64, reason *v1.Reason) {
 	j, known := readJob(s, job)
-	if !known || j.windowed && j.shut == !open && j.changesAt == changesAt {
+	if !known || !j.windowed || j.shut == !open && j.changesAt == changesAt {
 		return
 	}
 	s.Emit(&v1.Event{Event: &v1.Event_WindowLearned{WindowLearned: &v1.WindowLearned{Job: job, Open: open, ChangesAtMs: changesAt}}}, reason)
