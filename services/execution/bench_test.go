@@ -2,6 +2,7 @@ package execution
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/droverhq/drover/projections/kv"
@@ -131,4 +132,41 @@ func BenchmarkTimers(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/due, "ns/timer")
+}
+
+// BenchmarkMillionTimers sets a timer and fires one, with that many pending: the cost is the same for 10,000 and for
+// 1,000,000.
+func BenchmarkMillionTimers(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			x := newBench()
+			for i := 0; i < n; i += 1000 {
+				x.release(i, 1000)
+				for j := i; j < i+1000; j++ {
+					x.run(func(s *core.Step) { x.core.Decide(s, &v1.StartNext{Thing: benchThing(j), StepTimeoutMinutes: 10_000}) })
+				}
+			}
+			x.commit()
+			runtime.GC()
+			b.ResetTimer()
+			b.ReportAllocs()
+			fired := 0
+			for i := 0; b.Loop(); i++ {
+				// One more starts, and the timer of one runs out: its step is set anew, to the least there is.
+				name := fmt.Sprint("more-", i)
+				x.run(func(s *core.Step) {
+					x.core.React(s, nil, 0, &v1.Entry{Event: &v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{
+						Job: 7 << 16, Things: []*v1.ThingRef{{Name: name, Number: 1}},
+					}}}})
+				})
+				x.run(func(s *core.Step) { x.core.Decide(s, &v1.StartNext{Thing: name, StepTimeoutMinutes: 1}) })
+				x.now += minute
+				x.run(func(s *core.Step) { x.core.Due(s); fired += len(s.Entries()) })
+				x.now -= minute
+			}
+			if fired != b.N {
+				b.Fatalf("%d of %d fired", fired, b.N)
+			}
+		})
+	}
 }

@@ -96,3 +96,50 @@ func TestAThingIsSettledInSlices(t *testing.T) {
 		t.Errorf("%d of %d moves", moves, jobs)
 	}
 }
+
+// A thousand things leave their targets at once, in all that they can be in.
+func TestAWithdrawalOfAThousandThingsIsBounded(t *testing.T) {
+	r, names := fleet(t, 3000)
+	withdrawn := names[1000:2000] // half of them in progress
+	r.withdraw(1, withdrawn...)
+	if len(r.Fresh) != 501 || len(r.Fresh[500].GetEvent().GetWithdrawalLearned().GetThings()) != 500 {
+		t.Fatalf("%d entries, the last %v", len(r.Fresh), r.Fresh[len(r.Fresh)-1])
+	}
+	for i, name := range withdrawn {
+		if e := r.describe(name, 1); (e.Status == statusRemoved) != (i >= 500) {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+	// What there is no room for is an intent: answers obey it, and slices end it.
+	r = newRun(t)
+	r.open(1, 0)
+	r.open(2, 0)
+	r.release(1, "t", "u")
+	r.release(2, "t")
+	r.withdrawWithoutRoom(1, "t", "u")
+	if r.pending("t") != "|2" {
+		t.Errorf("t has %s", r.pending("t"))
+	}
+	if e := r.describe("t", 1); e.Status != statusRemoved || e.VersionNumber != 2 {
+		t.Errorf("got %v", e)
+	}
+	if err := r.update("t", 1, statusInProgress); code(err) != badTransition || r.Fresh[0].GetEvent().GetExecutionChanged().GetTo() != statusRemoved {
+		t.Errorf("a report: %v", err)
+	}
+	r.join(1, "u") // before a slice has come to it: it is removed first, and then queued again
+	if len(r.Fresh) != 2 || r.describe("u", 1).ExecutionNumber != 2 {
+		t.Errorf("got %v", r.Fresh)
+	}
+	if r.Due(); len(r.Fresh) != 0 {
+		t.Errorf("left: %v", r.Fresh)
+	}
+}
+
+// withdrawWithoutRoom is what a withdrawal makes of things when the call is full.
+func (r run) withdrawWithoutRoom(job uint64, things ...string) {
+	e := &v1.WithdrawalLearned{Job: job}
+	for _, name := range things {
+		e.Things = append(e.Things, &v1.ThingRef{Name: name, Number: number(name)})
+	}
+	r.Given(&v1.Event{Event: &v1.Event_WithdrawalLearned{WithdrawalLearned: e}})
+}

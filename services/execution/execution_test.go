@@ -216,7 +216,7 @@ func TestACancelEndsWhatIsQueuedAndByForceWhatIsInProgress(t *testing.T) {
 	}
 }
 
-// Specification §4.2 (CancelJob, thing deletion) and §4.5.
+// Specification §4.2 (CancelJob, end, thing deletion, timer), §4.5, §4.7.
 func TestWhatTheServiceEndsAndWhatItLeaves(t *testing.T) {
 	for _, from := range everyStatus {
 		pending := from == statusQueued || from == statusInProgress
@@ -228,30 +228,38 @@ func TestWhatTheServiceEndsAndWhatItLeaves(t *testing.T) {
 		}{
 			{"stop", func(r run) { r.stop(1, false) }, map[bool]v1.ExecutionStatus{true: statusCanceled, false: from}[from == statusQueued], v1.ReasonCode_REASON_CODE_JOB_CANCELED},
 			{"stop with force", func(r run) { r.stop(1, true) }, map[bool]v1.ExecutionStatus{true: statusCanceled, false: from}[pending], v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED},
+			{"end", func(r run) { r.stopAs(1, phaseEnded) }, from, 0},
+			{"withdrawal", func(r run) { r.withdraw(1, "t") }, map[bool]v1.ExecutionStatus{true: statusRemoved, false: from}[from == statusQueued], v1.ReasonCode_REASON_CODE_LEFT_TARGETS},
+			{"thing deletion", func(r run) { r.forget("t") }, map[bool]v1.ExecutionStatus{true: statusRemoved, false: from}[pending], v1.ReasonCode_REASON_CODE_THING_DELETED},
 			{"timer", func(r run) { r.Now += 5 * minute }, map[bool]v1.ExecutionStatus{true: statusTimedOut, false: from}[from == statusInProgress], v1.ReasonCode_REASON_CODE_IN_PROGRESS_TIMEOUT},
 		} {
 			t.Run(statusName(from)+" "+c.name, func(t *testing.T) {
 				r := put(t, from)
 				before := r.describe("t", 1)
+				r.Fresh = nil
 				c.do(r)
 				var change *v1.Entry
-				for _, e := range r.Due() {
+				entries := r.Fresh
+				for _, e := range append(entries, r.Due()...) {
 					if e.GetEvent().GetExecutionChanged() != nil {
 						change = e
 					}
 				}
-				after := r.describe("t", 1)
-				if after.Status != c.want {
-					t.Fatalf("got %v, want %v", after, c.want)
+				after, _ := readEnded(r.State, "t", 1)
+				if row := readThing(r.State, "t"); len(row.pending) > 0 {
+					after = row.pending[0]
+				}
+				if after.status != c.want {
+					t.Fatalf("got %v, want %v", after.status, c.want)
 				}
 				if c.want == from {
-					if change != nil || !proto.Equal(before, after) {
-						t.Errorf("it was left %v, with %v", after, change)
+					if change != nil || after.version != before.VersionNumber || after.updatedAt != before.LastUpdatedAtMs {
+						t.Errorf("it was left %+v, with %v", after, change)
 					}
 					return
 				}
-				if after.VersionNumber != before.VersionNumber+1 || change.GetReason().GetCode() != c.code {
-					t.Errorf("got %v for %v", after, change)
+				if after.version != before.VersionNumber+1 || change.GetReason().GetCode() != c.code {
+					t.Errorf("got %+v for %v", after, change)
 				}
 				if r.Due(); len(r.Fresh) != 0 {
 					t.Errorf("it goes on: %s", coretest.Text(r.Fresh))

@@ -250,14 +250,19 @@ func TestRandomHistories(t *testing.T) {
 func (h *history) openSlot(rt *rapid.T, slot int) {
 	h.jobs[slot] = h.next
 	h.next++
+	windowed := rapid.Bool().Draw(rt, "windowed")
 	h.react(&v1.Event{Event: &v1.Event_JobOpened{JobOpened: &v1.JobOpened{
 		Job: h.jobs[slot], JobId: jobID(uint64(slot)), Document: []byte("{}"),
 		Timeout:  &v1.TimeoutConfig{InProgressTimeoutMinutes: rapid.SampledFrom([]uint32{0, 1, 3}).Draw(rt, "timeout")},
-		Windowed: rapid.Bool().Draw(rt, "windowed"),
+		Windowed: windowed, Scheduled: windowed,
 		Retry: rapid.SampledFrom([]*v1.RetryConfig{
 			nil, {Criteria: []*v1.RetryCriterion{retries(onAll, 2)}}, {Criteria: []*v1.RetryCriterion{retries(onFailed, 3), retries(onTimedOut, 1)}},
 		}).Draw(rt, "retries"),
 	}}})
+	if windowed && rapid.Bool().Draw(rt, "open") {
+		h.absorb()
+		h.window(h.jobs[slot], true)
+	}
 }
 
 func (h *history) absorb() {
@@ -302,10 +307,39 @@ func (h *history) check(rt *rapid.T) {
 		if got, want := names(append(slices.Clone(p.InProgress), p.Queued...)), h.now.offered(name); !slices.Equal(got, want) {
 			h.T.Fatalf("%s is offered %v, and should be %v", name, got, want)
 		}
+		for _, job := range h.jobs {
+			h.checkLatest(name, job)
+		}
 	}
 	if len(readWindows(h.State)) == 0 {
 		span := rapid.IntRange(0, len(h.commits)-1).Draw(rt, "span")
 		checkTold(h.T, h.past[span], h.now, h.Core.Notify(h.State, h.Now, h.History[h.commits[span]:]))
+	}
+}
+
+// checkLatest compares what an operator is told of a thing's latest attempt.
+func (h *history) checkLatest(thing string, job uint64) {
+	if h.things[thing] > 1 || h.erased[job] {
+		return // nothing is told of what a deleted thing had
+	}
+	var want pastAttempt
+	number := uint64(0)
+	for key, a := range h.now.attempts {
+		if key.thing == thing && key.job == job && key.number > number {
+			want, number = a, key.number
+		}
+	}
+	j, _ := readJob(h.State, job)
+	reply, err := h.Answer(&v1.DescribeExecution{Thing: thing, JobId: j.id, IncludeEnded: true})
+	if code(err) == notFound && number == 0 {
+		return
+	}
+	if err != nil {
+		h.T.Fatalf("%s, job %d: %v", thing, job, err)
+	}
+	e := reply.(*v1.DescribeExecutionReply).Execution
+	if e.ExecutionNumber != number || e.Status != want.status || e.VersionNumber != want.version || e.RetryAttempt != want.retry {
+		h.T.Fatalf("%s, job %d: %v, and should be %d %+v", thing, job, e, number, want)
 	}
 }
 
@@ -323,13 +357,13 @@ func (h *history) randomStep(rt *rapid.T) {
 	some := func() []string {
 		return rapid.Permutation(someThings).Draw(rt, "things")[:rapid.IntRange(1, 3).Draw(rt, "n")]
 	}
-	switch kind := rapid.IntRange(0, 15).Draw(rt, "kind"); kind {
+	switch kind := rapid.IntRange(0, 17).Draw(rt, "kind"); kind {
 	case 0, 1, 2:
 		h.released(h.jobs[slot], some(), kind == 2)
 	case 3, 4:
 		h.Decide(&v1.StartNext{Thing: thing, StepTimeoutMinutes: rapid.Int32Range(-1, 2).Draw(rt, "step")})
 	case 5, 6, 7:
-		h.randomReport(rt, thing, jobName)
+		h.randomReport(rt, thing, h.offeredJob(rt, thing, jobName))
 	case 8:
 		h.Decide(&v1.CancelExecution{Thing: thing, JobId: jobName, Force: rapid.Bool().Draw(rt, "force")})
 	case 9:
@@ -337,10 +371,10 @@ func (h *history) randomStep(rt *rapid.T) {
 			Thing: thing, JobId: jobName, Force: rapid.Bool().Draw(rt, "force"),
 			ExecutionNumber: rapid.Uint64Range(0, 4).Draw(rt, "number"),
 		})
-	case 10, 11:
+	case 10, 11, 16, 17:
 		h.Due()
 	case 12, 13:
-		h.window(h.jobs[slot], rapid.Bool().Draw(rt, "open"))
+		h.window(h.jobs[slot], h.now.shut[h.jobs[slot]])
 	case 14:
 		h.react(&v1.Event{Event: &v1.Event_ThingsWithdrawn{ThingsWithdrawn: &v1.ThingsWithdrawn{Job: h.jobs[slot], Things: h.refs(some())}}})
 	case 15:
@@ -382,10 +416,22 @@ func (h *history) released(job uint64, things []string, joined bool) {
 	}
 }
 
+// reported is what a device reports; failures are what much follows from.
+var reported = []v1.ExecutionStatus{statusQueued, statusInProgress, statusSucceeded, statusFailed, statusFailed, statusFailed, statusRejected}
+
+// offeredJob is the id of a job that a thing's device may have, or else.
+func (h *history) offeredJob(rt *rapid.T, thing, otherwise string) string {
+	offered := readOffered(h.State, thing)
+	if i := rapid.IntRange(-1, 3).Draw(rt, "offered"); i >= 0 && i < len(offered) {
+		return string(offered[i].jobID)
+	}
+	return otherwise
+}
+
 func (h *history) randomReport(rt *rapid.T, thing, jobName string) {
 	cmd := &v1.UpdateExecution{
-		Thing: thing, JobId: jobName, Status: v1.ExecutionStatus(rapid.Int32Range(1, 5).Draw(rt, "status")),
-		ExpectedVersion: rapid.Uint64Range(0, 3).Draw(rt, "version"), StepTimeoutMinutes: rapid.Int32Range(-1, 2).Draw(rt, "step"),
+		Thing: thing, JobId: jobName, Status: rapid.SampledFrom(reported).Draw(rt, "status"),
+		ExpectedVersion: rapid.SampledFrom([]uint64{0, 0, 0, 1, 2, 3}).Draw(rt, "version"), StepTimeoutMinutes: rapid.Int32Range(-1, 2).Draw(rt, "step"),
 		ClientToken: rapid.SampledFrom([]string{"", "x"}).Draw(rt, "token"), ReplaceDetails: rapid.Bool().Draw(rt, "replace"),
 	}
 	if _, err := h.Decide(cmd); err == nil && tally.Ended(cmd.Status) && cmd.ClientToken != "" && len(h.Fresh) > 0 {

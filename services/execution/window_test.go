@@ -2,6 +2,7 @@ package execution
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
@@ -248,5 +249,39 @@ func TestAWindowIsToldToThousandsInSlices(t *testing.T) {
 	}
 	if told != slice {
 		t.Errorf("%d things were told, %d knew of it", told, slice)
+	}
+}
+
+// A takeover goes through many entries thing by thing.
+func TestAnEventIsCutDownToSomeThings(t *testing.T) {
+	shown := shownEvent(window{1, true}, []string{"a", "b", "c"})
+	queued := &v1.Event{Event: &v1.Event_ExecutionQueued{ExecutionQueued: &v1.ExecutionQueued{Thing: &v1.ThingRef{Name: "a"}}}}
+	report := &v1.Event{Event: &v1.Event_ExecutionChanged{ExecutionChanged: &v1.ExecutionChanged{Thing: "a", From: statusInProgress, To: statusInProgress}}}
+	past := &v1.Event{Event: &v1.Event_ExecutionDeleted{ExecutionDeleted: &v1.ExecutionDeleted{Thing: &v1.ThingRef{Name: "a"}, Status: statusFailed}}}
+	for _, c := range []struct {
+		event *v1.Event
+		part  string
+		want  string
+	}{
+		{shown, "abc", `job:1 things:"a" things:"b" things:"c" shown:true`},
+		{shown, "bd", `job:1 things:"b" shown:true`},
+		{shown, "d", ""},
+		{queued, "a", "as it is"},
+		{queued, "b", ""},
+		{report, "a", ""},
+		{past, "a", ""},
+		{shownEvent(window{1, true}, nil), "abc", ""},
+	} {
+		got := new(Core).Cut(c.event, func(thing string) bool { return strings.Contains(c.part, thing) })
+		text := strings.Join(strings.Fields(got.GetExecutionsShown().String()), " ")
+		if got == c.event && c.event != shown {
+			text = "as it is"
+		}
+		if got == nil {
+			text = ""
+		}
+		if text != c.want {
+			t.Errorf("%v, of %s: %s, want %s", c.event, c.part, text, c.want)
+		}
 	}
 }
