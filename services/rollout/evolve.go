@@ -14,31 +14,68 @@ func (c *Core) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_Observed:
 		c.observed(tx, at, e.Observed)
 	case *v1.Event_ThingsWaiting:
-		c.thingsWaiting(tx, at, e.ThingsWaiting)
-	case *v1.Event_JobOpened:
-		c.change(tx, at, e.JobOpened.GetJob(), func(j *job) {
-			j.perMinute = uint64(e.JobOpened.GetRollout().GetMaximumPerMinute())
-		})
-	case *v1.Event_WaitingComplete:
-		c.change(tx, at, e.WaitingComplete.GetJob(), func(j *job) { j.complete = true })
-	case *v1.Event_JobStopped:
-		c.change(tx, at, e.JobStopped.GetJob(), func(j *job) { j.stop = stopPhase(e.JobStopped.GetForce()) })
+		c.came(tx, at, e.ThingsWaiting.GetJob(), selected, e.ThingsWaiting.GetChunk(), e.ThingsWaiting.GetThings())
+	case *v1.Event_ThingsJoined:
+		c.came(tx, at, e.ThingsJoined.GetJob(), joined, e.ThingsJoined.GetChunk(), e.ThingsJoined.GetThings())
+	case *v1.Event_ThingsWithdrawn:
+		c.withdrawn(tx, at, e.ThingsWithdrawn)
 	case *v1.Event_ThingsDropped:
 		c.thingsDropped(tx, at, e.ThingsDropped)
+	case *v1.Event_JobOpened:
+		c.jobOpened(tx, at, e.JobOpened)
+	case *v1.Event_WaitingComplete:
+		c.change(tx, at, e.WaitingComplete.GetJob(), func(j *job) { j.complete = true })
 	case *v1.Event_JobClosed:
 		c.change(tx, at, e.JobClosed.GetJob(), func(j *job) { j.closed = true })
+	case *v1.Event_AbortTriggered:
+		c.change(tx, at, e.AbortTriggered.GetJob(), func(j *job) { j.aborted = true })
+	case *v1.Event_JobErased:
+		c.change(tx, at, e.JobErased.GetJob(), func(j *job) { j.erased = true })
 	case *v1.Event_JobDrained:
 		c.jobDrained(tx, at, e.JobDrained)
 	case *v1.Event_ThingRemoved:
 		// A thing that waits still is refused by its home when it is released.
 	default:
+		c.configured(tx, at, event)
+	}
+}
+
+// configured folds what changes a job's settings.
+func (c *Core) configured(tx kv.Tx, at core.Place, event *v1.Event) {
+	switch e := event.GetEvent().(type) {
+	case *v1.Event_JobStopped:
+		c.change(tx, at, e.JobStopped.GetJob(), func(j *job) {
+			j.stop, j.completes = stopPhase(e.JobStopped), e.JobStopped.GetCompletes()
+		})
+	case *v1.Event_WindowOpened:
+		c.change(tx, at, e.WindowOpened.GetJob(), func(j *job) {
+			j.window, j.turns = true, e.WindowOpened.GetClosesAtMs()
+			if j.pace.began != 0 {
+				j.pace.begin(at.AtMs) // what was not released while it was closed is not caught up
+			}
+		})
+	case *v1.Event_WindowClosed:
+		c.change(tx, at, e.WindowClosed.GetJob(), func(j *job) { j.window, j.turns = false, e.WindowClosed.GetOpensAtMs() })
+	case *v1.Event_JobChanged:
+		c.change(tx, at, e.JobChanged.GetJob(), func(j *job) {
+			if e.JobChanged.Rollout != nil {
+				j.configure(e.JobChanged.Rollout, at.AtMs)
+			}
+			if e.JobChanged.Abort != nil {
+				setCriteria(tx, e.JobChanged.GetJob(), j, e.JobChanged.Abort)
+			}
+		})
+	default:
 		panic(core.Unreadable(at, event))
 	}
 }
 
-// change reads a job's row, changes it and writes it.
+// change reads a job's row, changes it and writes it. A job that is not known stays so.
 func (c *Core) change(tx kv.Tx, at core.Place, number uint64, f func(*job)) {
 	j := readJob(tx, number)
+	if !j.opened {
+		return
+	}
 	f(&j)
 	c.put(tx, at, number, &j, false)
 }
@@ -46,18 +83,10 @@ func (c *Core) change(tx kv.Tx, at core.Place, number uint64, f func(*job)) {
 // put writes a job's row, and its place in line and among the due. A job that was just served stands at the end of the
 // line; one that stands in it already keeps its place otherwise.
 func (c *Core) put(tx kv.Tx, at core.Place, number uint64, j *job, served bool) {
-	work := j.hasWork(c.homes)
-	if j.line != 0 && (!work || served) {
-		tx.Delete(lineKey(j.line, number))
-		j.line = 0
-	}
-	if work && j.line == 0 {
-		j.line = at.ID()
-		tx.Set(lineKey(j.line, number), []byte{})
-	}
-
+	line(tx, at, tableLine, number, &j.line, j.hasWork(c.homes), served)
+	line(tx, at, tableCareful, number, &j.carefulLine, j.careful && j.unpaced(), served)
 	due := int64(0)
-	if j.perMinute > 0 && j.waiting() > 0 && j.stop == 0 {
+	if j.pace.perMinute > 0 && j.queue[selected].waiting() > 0 && j.mayRelease() {
 		due = j.nextRelease(tx, number, at.AtMs)
 	}
 	if due != j.due {
@@ -72,42 +101,76 @@ func (c *Core) put(tx kv.Tx, at core.Place, number uint64, j *job, served bool) 
 	tx.Set(jobKey(number), j.row())
 }
 
-func (c *Core) thingsWaiting(tx kv.Tx, at core.Place, e *v1.ThingsWaiting) {
-	j := readJob(tx, e.GetJob())
-	tx.Set(waitingKey(e.GetJob(), e.GetChunk()), chunk(e.GetThings()))
-	j.chunks = e.GetChunk() + 1
-	j.selected += uint64(len(e.GetThings()))
-	if j.began == 0 {
-		j.began = at.AtMs
+// line keeps a job's place in a line.
+func line(tx kv.Tx, at core.Place, table byte, number uint64, place *uint64, stands, served bool) {
+	if *place != 0 && (!stands || served) {
+		tx.Delete(lineKey(table, *place, number))
+		*place = 0
 	}
+	if stands && *place == 0 {
+		*place = at.ID()
+		tx.Set(lineKey(table, *place, number), []byte{})
+	}
+}
+
+func (c *Core) jobOpened(tx kv.Tx, at core.Place, e *v1.JobOpened) {
+	j := job{
+		opened: true, continuous: e.GetTargetSelection() == v1.TargetSelection_TARGET_SELECTION_CONTINUOUS,
+		begins: e.GetBeginsAtMs(), windowed: e.GetWindowed(),
+	}
+	if j.windowed {
+		j.turns = j.begins
+	}
+	j.configure(e.GetRollout(), at.AtMs)
+	setCriteria(tx, e.GetJob(), &j, e.GetAbort())
+	tx.Set(idKey(e.GetJobId()), kv.Row(nil).Uint(e.GetJob()))
+	tx.Set(nameKey(e.GetJob()), kv.Row(nil).String(e.GetJobId()))
 	c.put(tx, at, e.GetJob(), &j, false)
+}
+
+func (c *Core) came(tx kv.Tx, at core.Place, number uint64, which int, chunk uint64, things []*v1.ThingRef) {
+	c.change(tx, at, number, func(j *job) {
+		j.queue[which].push(tx, number, which, chunk, at.ID(), things)
+		if which == selected && j.pace.began == 0 {
+			j.pace.begin(at.AtMs)
+		}
+	})
 }
 
 // released moves the head; the events of one release all move it to the same place.
 func (c *Core) released(tx kv.Tx, at core.Place, e *v1.ExecutionsReleased) {
 	j := readJob(tx, e.GetJob())
-	j.released += uint64(len(e.GetThings()))
-	j.slot = max(j.slot, e.GetUntilSlot())
-	if j.perMinute > 0 {
-		j.remember(tx, e.GetJob(), at.AtMs)
+	which, n := selected, uint64(len(e.GetThings()))
+	if e.GetJoined() {
+		which = joined
 	}
-	moveHead(tx, e.GetJob(), &j, e.GetUntilChunk(), uint64(e.GetUntilOffset()))
+	j.queue[which].released += n
+	if j.careful {
+		if j.lastCommit != at.Number {
+			j.lastCommit, j.lastThings = at.Number, 0
+		}
+		j.lastThings += n
+	}
+	if which == selected && j.pace.perMinute > 0 {
+		j.pace.slot = max(j.pace.slot, e.GetUntilSlot())
+		j.remember(tx, e.GetJob(), at.AtMs, n)
+		j.adjust(max(j.pace.slotDue(j.pace.slot), at.AtMs-second))
+	}
+	j.queue[which].moveHead(tx, e.GetJob(), which, e.GetUntilChunk(), uint64(e.GetUntilOffset()))
+	j.sweep(tx, e.GetJob(), marksSwept)
 	c.put(tx, at, e.GetJob(), &j, true)
 }
 
 func (c *Core) thingsDropped(tx kv.Tx, at core.Place, e *v1.ThingsDropped) {
 	j := readJob(tx, e.GetJob())
-	j.dropped += e.GetThings()
-	moveHead(tx, e.GetJob(), &j, e.GetUntilChunk(), 0)
-	c.put(tx, at, e.GetJob(), &j, true)
-}
-
-// moveHead deletes the chunks that nothing waits in any more.
-func moveHead(tx kv.Tx, number uint64, j *job, chunk, offset uint64) {
-	for ; j.headChunk < chunk; j.headChunk++ {
-		tx.Delete(waitingKey(number, j.headChunk))
+	which := selected
+	if e.GetJoined() {
+		which = joined
 	}
-	j.headOffset = offset
+	j.queue[which].dropped += e.GetThings()
+	j.queue[which].moveHead(tx, e.GetJob(), which, e.GetUntilChunk(), uint64(e.GetUntilOffset()))
+	j.sweep(tx, e.GetJob(), marksSwept)
+	c.put(tx, at, e.GetJob(), &j, true)
 }
 
 func (c *Core) observed(tx kv.Tx, at core.Place, e *v1.Observed) {
@@ -118,6 +181,7 @@ func (c *Core) observed(tx kv.Tx, at core.Place, e *v1.Observed) {
 				for _, p := range t.GetSettled() {
 					settled(tx, t.GetJob(), j, p, home.GetHome())
 				}
+				j.adjust(at.AtMs)
 			})
 		}
 	}
@@ -134,8 +198,50 @@ func settled(tx kv.Tx, number uint64, j *job, p v1.JobPhase, home uint32) {
 }
 
 func (c *Core) jobDrained(tx kv.Tx, at core.Place, e *v1.JobDrained) {
+	if e.GetPhase() == v1.JobPhase_JOB_PHASE_DELETED {
+		forgetJob(tx, e.GetJob())
+		return
+	}
 	for home := range c.homes {
 		tx.Delete(settledPrefix(e.GetJob(), e.GetPhase()).Uint(uint64(home)))
 	}
 	c.change(tx, at, e.GetJob(), func(j *job) { j.drained = e.GetPhase() })
+}
+
+// forgetJob deletes everything that is kept of a job. Nothing waits in it any more.
+func forgetJob(tx kv.Tx, number uint64) {
+	j := readJob(tx, number)
+	if j.line != 0 {
+		tx.Delete(lineKey(tableLine, j.line, number))
+	}
+	if j.carefulLine != 0 {
+		tx.Delete(lineKey(tableCareful, j.carefulLine, number))
+	}
+	if j.due != 0 {
+		tx.Delete(dueKey(j.due, number))
+	}
+	if name, ok := tx.Get(nameKey(number)); ok {
+		f := kv.NewFields(name)
+		id := f.String()
+		f.Must("a job's id")
+		if latest, ok := numberOf(tx, id); ok && latest == number {
+			tx.Delete(idKey(id))
+		}
+	}
+	for _, table := range []byte{tableJob, tableName, tableCriteria, tableWaiting, tableMark, tableWithdrawn, tableRecent, tableSettled} {
+		of := kv.NewKey(table).Uint(number)
+		forget(tx, of, kv.PrefixEnd(of))
+	}
+}
+
+// numberOf is the latest job of an id.
+func numberOf(r kv.Reader, jobID string) (uint64, bool) {
+	row, ok := r.Get(idKey(jobID))
+	if !ok {
+		return 0, false
+	}
+	f := kv.NewFields(row)
+	number := f.Uint()
+	f.Must("a job's number")
+	return number, true
 }

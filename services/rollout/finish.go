@@ -8,8 +8,8 @@ import (
 // observedMax is how many tallies one Observed holds.
 const observedMax = 200
 
-// Observe implements core.Core: it records what the homes have said of their executions, and what follows from it. Jobs
-// for whose end the call has no room stand in line for Due.
+// Observe implements core.Core: it records what the homes have said of their executions, and what follows from it: aborts
+// first, then ends. Jobs for whose end the call has no room stand in line for Due.
 func (c *Core) Observe(s *core.Step, homes []*v1.HomeTally) {
 	var event []*v1.HomeTally
 	n := 0
@@ -30,6 +30,7 @@ func (c *Core) Observe(s *core.Step, homes []*v1.HomeTally) {
 	}
 	for _, home := range homes {
 		for _, t := range home.GetTallies() {
+			c.abort(s, t.GetJob(), homes)
 			c.finish(s, t.GetJob())
 		}
 	}
@@ -42,15 +43,15 @@ func emitObserved(s *core.Step, homes []*v1.HomeTally) {
 // finish writes the end of a job if it has come: JobClosed when every selected thing has ended, JobDrained when every
 // home has settled what was asked of it last.
 func (c *Core) finish(s *core.Step, number uint64) {
-	if j := readJob(s, number); j.closable() && !s.Full() {
-		reason := core.Reason(v1.ReasonCode_REASON_CODE_ALL_ENDED, int64(j.selected))
-		if j.selected == 0 {
+	if j := readJob(s, number); j.opened && j.closable(c.homes) && !s.Full() {
+		reason := core.Reason(v1.ReasonCode_REASON_CODE_ALL_ENDED, int64(j.came()))
+		if j.came() == 0 {
 			reason = core.Reason(v1.ReasonCode_REASON_CODE_NOTHING_SELECTED)
 		}
 		s.Emit(&v1.Event{Event: &v1.Event_JobClosed{JobClosed: &v1.JobClosed{Job: number}}}, reason)
 	}
 	j := readJob(s, number)
-	if phase := j.drainable(c.homes); phase != 0 && !s.Full() {
+	if phase := j.drainable(c.homes); j.opened && phase != 0 && !s.Full() {
 		s.Emit(&v1.Event{Event: &v1.Event_JobDrained{JobDrained: &v1.JobDrained{Job: number, Phase: phase}}}, nil)
 	}
 }

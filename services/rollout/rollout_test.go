@@ -358,7 +358,7 @@ func TestManyTalliesAreObservedInBoundedEvents(t *testing.T) {
 }
 
 func FuzzJobRow(f *testing.F) {
-	f.Add([]byte((&job{perMinute: 60, released: 7, drained: stopped, line: 9, due: 12}).row()))
+	f.Add([]byte((&job{opened: true, pace: pace{perMinute: 60}, queue: [queues]queue{{released: 7}}, drained: stopped, line: 9, due: 12}).row()))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		j, fields := parseJob(row)
 		if fields.Err() != nil {
@@ -371,7 +371,7 @@ func FuzzJobRow(f *testing.F) {
 }
 
 func FuzzChunk(f *testing.F) {
-	f.Add([]byte(chunk(things(0, 3))), uint64(1))
+	f.Add([]byte(chunkRow(5, things(0, 3))), uint64(1))
 	f.Fuzz(func(t *testing.T, row []byte, offset uint64) {
 		c := newChunkReader(row, offset)
 		for n := 0; c.next() != nil; n++ {
