@@ -140,17 +140,20 @@ func parseWindow(s string) (*v1.MaintenanceWindow, error) {
 	return &v1.MaintenanceWindow{StartTime: s[:at], DurationMinutes: uint32(d / time.Minute)}, nil
 }
 
-// momentArg checks a time as RFC 3339 or as AWS writes it (UTC), and leaves it as it was given. (U15)
+// momentArg checks a time as AWS writes it (UTC) or as RFC 3339. AWS's form stays as it was given (U15); the other is
+// written in UTC, for a zone is not a time's to keep.
 func momentArg(field, s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}
-	for _, form := range []string{"2006-01-02 15:04", time.RFC3339} {
-		if _, err := time.Parse(form, s); err == nil {
-			return s, nil
-		}
+	if _, err := time.Parse("2006-01-02 15:04", s); err == nil {
+		return s, nil
 	}
-	return "", invalid(field, "%.40q: 2026-11-29 02:30 (UTC) or 2026-11-29T02:30:00Z is expected", s)
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.Nanosecond() != 0 {
+		return "", invalid(field, "%.40q: 2026-11-29 02:30 (UTC) or 2026-11-29T02:30:00Z is expected", s)
+	}
+	return t.UTC().Format(time.RFC3339), nil
 }
 
 // parseEndBehavior reads stop-rollout, cancel or force-cancel, as AWS spells them or so.

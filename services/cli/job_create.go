@@ -177,14 +177,15 @@ func createJob(cmd *cobra.Command, a *app, q *v1.CreateJob) error {
 	return err
 }
 
-// boundOf is the abortBound of a job that was created. What came from a template only the job itself can say.
+// boundOf is the abortBound of a job that was created. A pace that was not given (by the caller, or by the caller alone)
+// only the job itself can tell: a template or the system's limits may have set it.
 func (a *app) boundOf(ctx context.Context, q *v1.CreateJob) uint64 {
-	if q.JobTemplate == "" {
+	if q.JobTemplate == "" && (q.Abort == nil || q.Rollout.GetMaximumPerMinute() > 0) {
 		return abortBound(q.Abort, q.Rollout)
 	}
 	r, err := query(ctx, a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: q.JobId})
 	if err != nil {
-		fmt.Fprintf(a.err, "drover: the job is created; what it took from its template could not be read: %v\n", err)
+		fmt.Fprintf(a.err, "drover: the job is created; its pace, and so the bound of its abort, could not be read: %v\n", err)
 		return 0
 	}
 	return abortBound(r.GetJob().GetAbort(), r.GetJob().GetRollout())
