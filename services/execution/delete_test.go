@@ -212,6 +212,9 @@ func TestADeletionIsCarriedOutInSlicesAndOtherStopsGoBefore(t *testing.T) {
 	if _, err := r.Decide(&v1.UpdateExecution{Thing: names[0], JobId: "job-1", Status: statusSucceeded}); code(err) != notFound || r.Fresh[0].GetEvent().GetExecutionDeleted() == nil {
 		t.Errorf("a report for a deleted job: %v, %s", err, coretest.Text(r.Fresh))
 	}
+	if d := readDeleted(r.State, names[0], 1); d.number != 0 {
+		t.Error("a number is kept of what goes with its job")
+	}
 	if told := r.Notify(); len(told) != 1 || ids(told[0].List.GetQueued()) != "2" || told[0].Head.GetExecution().GetJobId() != "job-2" {
 		t.Errorf("told %v", told)
 	}
