@@ -9,6 +9,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/core"
+	"github.com/droverhq/drover/services/core/coretest"
 )
 
 // bench is a core on a store in memory, in commits of 1,000 events as under load.
@@ -169,4 +170,34 @@ func BenchmarkMillionTimers(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkErase deletes a job with 100,000 executions, half of which have ended.
+func BenchmarkErase(b *testing.B) {
+	const n = 100_000
+	for b.Loop() {
+		b.StopTimer()
+		x := newBench()
+		for i := 0; i < n; i += 1000 {
+			x.release(i, 1000)
+			for j := i; j < i+500; j++ {
+				x.run(func(s *core.Step) {
+					x.core.Decide(s, &v1.UpdateExecution{Thing: benchThing(j), JobId: "firmware-2-4-0", Status: statusSucceeded})
+				})
+			}
+		}
+		x.commit()
+		b.StartTimer()
+		x.run(func(s *core.Step) {
+			x.core.React(s, nil, 0, &v1.Entry{Event: &v1.Event{Event: &v1.Event_JobErased{JobErased: &v1.JobErased{Job: 7 << 16}}}})
+		})
+		for next := x.now; next <= x.now; {
+			x.run(func(s *core.Step) { next = x.core.Due(s) })
+		}
+		x.commit()
+		if left := coretest.Dump(x.store); left != "" {
+			b.Fatalf("left: %.200s", left)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/execution")
 }
