@@ -18,7 +18,7 @@ broker_max=${DROVER_DEMO_BROKER_MAX:-15s}
 
 # Containers take longer to kill and to start: the rollout must outlast that.
 pace=1500
-[ "${2:-processes}" = processes ] || pace=600
+[ "${2:-processes}" = processes ] || pace=900
 
 # hit SERVICE LOGS MAX SECONDS kills a service, and starts it again after so many seconds.
 hit() {

@@ -31,5 +31,5 @@ log_of() { compose logs --no-color --tail 40 "$1"; }
 
 cleanup() {
   [ "${status:-1}" -eq 0 ] || compose logs --no-color >"$dir/containers.log" 2>&1 || true
-  compose down -v -t 5 >>"$dir/compose.log" 2>&1 || true
+  compose down -v -t 1 >>"$dir/compose.log" 2>&1 || true
 }
