@@ -116,6 +116,27 @@ func TestAPositionInTheFutureIsWaitedForAndThenBehind(t *testing.T) {
 	refused(t, err, v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "execution.9@3")
 }
 
+// Models that are behind what was asked for cannot say that something is not there.
+func TestWhatIsNotFoundInAViewThatIsBehindIsNotKnown(t *testing.T) {
+	h := newHistory(t, 3, 1)
+	r := start(t, h, kv.NewMemory())
+	for _, c := range []struct {
+		asked *v1.Freshness
+		code  v1.RefusalCode
+		says  string
+	}{
+		{nil, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "nowhere"},
+		{fresh, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "nowhere"},
+		{&v1.Freshness{AtLeast: []*v1.Position{id.JobLog.Position(1_000_000, 0)}}, v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE, "behind"},
+	} {
+		_, err := r.Ask(t.Context(), c.asked, func(rows kv.Reader) error {
+			_, err := jobs.Describe(rows, &v1.DescribeJob{JobId: "nowhere"})
+			return err
+		})
+		refused(t, err, c.code, c.says)
+	}
+}
+
 func TestDamageStopsTheRunnerAndEveryAnswer(t *testing.T) {
 	h := newHistory(t, 4, 1)
 	h.grow(40)

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -70,7 +71,8 @@ func (r *Runner) enter() error {
 	return nil
 }
 
-// Ask runs a query on a view. A store that fails meanwhile is a refusal: UNAVAILABLE.
+// Ask runs a query on a view. A store that fails meanwhile is a refusal: UNAVAILABLE; so is what is not found in a view that is
+// behind what f asks.
 func (r *Runner) Ask(ctx context.Context, f *v1.Freshness, query func(kv.Reader) error) (*v1.Stamp, error) {
 	if err := r.enter(); err != nil {
 		return nil, err
@@ -93,7 +95,19 @@ func (r *Runner) Ask(ctx context.Context, f *v1.Freshness, query func(kv.Reader)
 	if closing := view.Close(); err == nil && closing != nil {
 		err = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE, "", "%v", closing)
 	}
+	if stamp.Behind {
+		err = unlessMissing(err)
+	}
 	return stamp, err
+}
+
+// unlessMissing is what to say of what is not found where the models are behind: that nobody knows.
+func unlessMissing(err error) error {
+	var refusal *v1.Refusal
+	if !errors.As(err, &refusal) || refusal.Code != v1.RefusalCode_REFUSAL_CODE_NOT_FOUND {
+		return err
+	}
+	return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE, refusal.Field, "%s, as far as the read models have come, which are behind what was asked for; ask again", refusal.Message)
 }
 
 // stampOf reads off a view how far it is: from its own checkpoints, so that it is true of the rows beside them.
