@@ -42,8 +42,12 @@ type Options struct {
 	Create bool
 }
 
-// ErrNoStream is what Open returns, without Create, where the stream of a log is missing.
-var ErrNoStream = errors.New("there is no stream")
+// ErrNoStream is what Open returns, without Create, where the stream of a log is missing. ErrDrift is where it could lose,
+// change or refuse commits, for somebody has configured it otherwise.
+var (
+	ErrNoStream = errors.New("there is no stream")
+	ErrDrift    = errors.New("not configured as Drover made it")
+)
 
 // requestTimeout bounds each request: one that was lost with its connection is never answered.
 const requestTimeout = 5 * time.Second
@@ -78,7 +82,7 @@ func Open(ctx context.Context, nc *nats.Conn, name id.Log, opts Options) (*Backe
 		return nil, fmt.Errorf("open stream %s of log %s: %w", b.stream, name, err)
 	}
 	if drift := b.drift(info.Config, opts); len(drift) > 0 {
-		return nil, fmt.Errorf("stream %s of log %s is not configured as Drover made it: %s; set it back (nats stream edit %s)", b.stream, name, strings.Join(drift, ", "), b.stream)
+		return nil, fmt.Errorf("stream %s of log %s is %w: %s; set it back (nats stream edit %s)", b.stream, name, ErrDrift, strings.Join(drift, ", "), b.stream)
 	}
 	if first := info.State.FirstSeq; first > 1 {
 		return nil, &eventstore.DamageError{Log: name, First: 1, Last: first - 1, Why: fmt.Sprintf("stream %s begins at %d", b.stream, first)}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -71,6 +72,47 @@ func (n *Node) checkSync(ctx context.Context) error {
 	}
 	n.wait("the servers' sync_interval")
 	return jetstream.CheckSync(ctx, slices.Sorted(maps.Keys(holders)), jetstream.Settings{System: sys})
+}
+
+const (
+	// streamsEvery is between two looks whether the streams of the logs are as they were made. (design §3)
+	streamsEvery = time.Minute
+	// streamMax bounds each look at one stream.
+	streamMax = 10 * time.Second
+)
+
+// watchStreams ends the node when the stream of a log that it reads has come to be one that could lose, change or refuse
+// commits: started on it, it would refuse to run.
+func (n *Node) watchStreams(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, b := range n.backends {
+			if err := n.checkStream(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// checkStream looks at one stream, and again before it says anything against it: servers that elect may answer what has been. What
+// cannot be read now is read the next time.
+func (n *Node) checkStream(ctx context.Context, b *jetstream.Backend) (err error) {
+	for range 2 {
+		within, cancel := context.WithTimeout(ctx, streamMax)
+		err = b.Check(within, jetstream.Options{Replicas: n.replicas})
+		cancel()
+		var damage *eventstore.DamageError
+		if !errors.Is(err, jetstream.ErrDrift) && !errors.As(err, &damage) {
+			return nil
+		}
+	}
+	return err
 }
 
 // verifyLogs reads every log of brokers of its own to its end, and holds it against the head that was remembered, before

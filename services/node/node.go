@@ -170,6 +170,7 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	var running context.Context
 	running, n.stop = context.WithCancel(context.Background())
+	n.run("the streams of the logs", func() error { return n.watchStreams(running, streamsEvery) })
 	n.join()
 	if err := n.startModels(running); err != nil {
 		return err
