@@ -51,7 +51,7 @@ func startSystem(t *testing.T, homes uint32) *system {
 		case v1.Service_SERVICE_JOB:
 			c.Core, c.Upstream = job.New(job.DefaultLimits()), s.logs[2:3]
 		case v1.Service_SERVICE_TARGETING:
-			c.Core, c.Upstream = targeting.New(), s.logs[:1]
+			c.Core, c.Upstream = targeting.New(targeting.DefaultLimits()), s.logs[:1]
 		case v1.Service_SERVICE_ROLLOUT:
 			c.Core, c.Upstream = rollout.New(homes), append(append([]*eventstore.Log{}, s.logs[:2]...), s.logs[3:]...)
 		case v1.Service_SERVICE_EXECUTION:

@@ -152,7 +152,7 @@ func (d *drover) events() string {
 // checkCancel cancels one execution and then the whole job of things that no device answers for.
 func (d *drover) checkCancel() {
 	d.t.Helper()
-	d.run("thing", "create", "still-1", "still-2", "still-3", "--type", "press")
+	d.run("thing", "create", "still-1", "still-2", "still-3")
 	d.run("job", "create", "never", "--document", "{}", "--target", "thing/still-1", "--target", "thing/still-2", "--target", "thing/still-3")
 	d.eventually(patience, "the executions are queued", func() bool {
 		var j job

@@ -261,7 +261,7 @@ func (p *partition) newCore() core.Core {
 	case v1.Service_SERVICE_JOB:
 		return job.New(job.DefaultLimits())
 	case v1.Service_SERVICE_TARGETING:
-		return targeting.New()
+		return targeting.New(targeting.DefaultLimits())
 	case v1.Service_SERVICE_ROLLOUT:
 		return rollout.New(p.n.homes)
 	default:

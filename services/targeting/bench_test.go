@@ -19,7 +19,9 @@ type bench struct {
 	number uint64
 }
 
-func newBench(b *testing.B) *bench { return &bench{b: b, core: New(), state: kv.NewMemory()} }
+func newBench(b *testing.B) *bench {
+	return &bench{b: b, core: New(DefaultLimits()), state: kv.NewMemory()}
+}
 
 func (b *bench) commit(call func(s *core.Step)) []*v1.Entry {
 	b.number++

@@ -11,16 +11,14 @@ import (
 
 // The limits of one command, and those of the fleet (specification §1.3, §2.11).
 const (
-	thingsMax         = 1000     // of one command
-	textBytesMax      = 32 << 10 // of one command: names, types, attributes
-	targetsMax        = 10_000   // of one CheckTargets
-	attributesMax     = 50       // of a thing
-	attributeNameMax  = 128
-	attributeValueMax = 800
-	descriptionMax    = 2028 // characters
-	groupsMax         = 10   // of a thing
-	depthMax          = 7    // of a tree; a group without a parent is at 1
-	childrenMax       = 100  // direct, of a group
+	thingsMax      = 1000     // of one command
+	textBytesMax   = 32 << 10 // of one command: names, types, attributes
+	targetsMax     = 10_000   // of one CheckTargets
+	descriptionMax = 2028     // characters
+	groupsMax      = 10       // of a thing
+	depthMax       = 7        // of a tree; a group without a parent is at 1
+	childrenMax    = 100      // direct, of a group
+	changesMax     = 100      // groups that one ChangeGroupsOfThing names
 )
 
 // The fields, as callers of AWS's registry spell them (specification §2.10).
@@ -32,6 +30,16 @@ const (
 	fieldParent      = "parentGroupName"
 	fieldDescription = "thingGroupProperties.thingGroupDescription"
 	fieldTargets     = "targets"
+	fieldVersion     = "expectedVersion"
+	fieldTags        = "tags"
+	fieldTagKeys     = "tagKeys"
+	fieldResource    = "resourceArn"
+	fieldAdd         = "thingGroupsToAdd"
+	fieldRemove      = "thingGroupsToRemove"
+	fieldSearchable  = "thingTypeProperties.searchableAttributes"
+
+	fieldTypeDescription = "thingTypeProperties.thingTypeDescription"
+	fieldGroupAttributes = "thingGroupProperties.attributePayload.attributes"
 )
 
 func invalid(field, format string, args ...any) error {
@@ -91,37 +99,6 @@ func checkSet(field, what, s string, limit int, more string) error {
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(more, c) >= 0) {
 			return invalid(field, "%s holds %q; only [a-zA-Z0-9%s] are allowed", what, c, more)
 		}
-	}
-	return nil
-}
-
-// checkThing checks a new thing without any state.
-func checkThing(t *v1.NewThing) error {
-	if _, err := parseThing(t.GetName()); err != nil {
-		return err
-	}
-	if err := checkSet(fieldType, fmt.Sprintf("the type of thing %s", t.Name), t.ThingType, 128, ":_-"); err != nil {
-		return err
-	}
-	if len(t.Attributes) > attributesMax {
-		return invalid(fieldAttributes, "thing %s has %d attributes; at most %d are allowed", t.Name, len(t.Attributes), attributesMax)
-	}
-	seen := make(map[string]bool, len(t.Attributes))
-	for _, a := range t.Attributes {
-		name := a.GetName()
-		if name == "" {
-			return invalid(fieldAttributes, "an attribute of thing %s has no name", t.Name)
-		}
-		if err := checkSet(fieldAttributes, fmt.Sprintf("the name of an attribute of thing %s", t.Name), name, attributeNameMax, "_.,@/:#-"); err != nil {
-			return err
-		}
-		if err := checkSet(fieldAttributes, fmt.Sprintf("attribute %s of thing %s", name, t.Name), a.Value, attributeValueMax, "_.,@/:#=[]-"); err != nil {
-			return err
-		}
-		if seen[name] {
-			return invalid(fieldAttributes, "thing %s has attribute %s twice", t.Name, name)
-		}
-		seen[name] = true
 	}
 	return nil
 }

@@ -9,25 +9,18 @@ import (
 // sliceBytesMax is about what the largest slice takes, encoded: 32 KiB of names, and 1,000 numbers.
 const sliceBytesMax = 48 << 10
 
-// Due implements core.Core: the running selections in turn, a slice each, until another might not fit. With typical
-// names that is one full slice a call.
+// Due implements core.Core: changes are matched with continuous jobs, deleted groups are emptied and selections are
+// carried on, a slice each, until another might not fit. Each is first in every third commit, so that none starves.
 func (t targeting) Due(s *core.Step) int64 {
-	w := loadRunning(s)
-	turn := w.last
-	for range w.asOfs {
-		job, row := nextSelection(s, turn)
-		turn = job
-		// The commit that holds SelectionStarted may grow until it is written; a slice waits for the next one.
-		if row.asOf >= s.Number {
-			continue
-		}
-		t.slice(s, job, row)
-		if s.Bytes()+sliceBytesMax > core.BytesMax {
+	work := [...]func(*core.Step){t.match, t.empty, t.selectThings}
+	for i := range work {
+		work[(s.Number+uint64(i))%uint64(len(work))](s)
+		if full(s) {
 			break
 		}
 	}
-	switch {
-	case len(loadRunning(s).asOfs) == 0:
+	switch w := loadRunning(s); {
+	case len(w.asOfs) == 0 && w.changes == 0 && w.doomed == 0:
 		return core.Never
 	case len(s.Entries()) == 0:
 		return s.Now + 1
@@ -35,17 +28,37 @@ func (t targeting) Due(s *core.Step) int64 {
 	return s.Now
 }
 
+// full says that another slice might not fit.
+func full(s *core.Step) bool {
+	return s.Bytes()+sliceBytesMax > core.BytesMax || len(s.Entries())+sliceEventsMax > core.EventsMax
+}
+
+// selectThings carries the running selections on in turn, a slice each.
+func (t targeting) selectThings(s *core.Step) {
+	w := loadRunning(s)
+	turn := w.last
+	for range w.asOfs {
+		job, row := nextSelection(s, turn)
+		turn = job
+		// The commit that holds SelectionStarted may grow until it is written; a slice waits for the next one. What was
+		// associated waits until the changes before it are matched: they are nothing to the new targets.
+		if row.asOf >= s.Number || row.first > 0 && w.changes > 0 && firstChange(s).commit <= row.asOf {
+			continue
+		}
+		t.slice(s, job, row)
+		if full(s) {
+			return
+		}
+	}
+}
+
 // nextSelection is the running selection whose turn comes after that of a job. There is one.
 func nextSelection(r kv.Reader, after uint64) (job uint64, row selectionRow) {
 	table := kv.NewKey(tableSelection)
-	for _, from := range []kv.Key{selectionKey(after + 1), table} {
-		for k, v := range r.Scan(from, kv.PrefixEnd(table)) {
+	for _, from := range []kv.Key{selectionKey(after+1, 0), table} {
+		for k := range r.Scan(from, kv.PrefixEnd(table)) {
 			job, _ = kv.CutUint(k[1:])
-			row, ok := decodeSelection(v)
-			if !ok {
-				panic(damaged(kv.Key(k)))
-			}
-			row.resume = append([]byte(nil), row.resume...)
+			row, _ = loadSelection(r, job)
 			return job, row
 		}
 	}
@@ -59,7 +72,7 @@ func (t targeting) slice(s *core.Step, job uint64, row selectionRow) {
 	if len(k.things) > 0 || !done {
 		s.Emit(&v1.Event{Event: &v1.Event_ThingsSelected{ThingsSelected: &v1.ThingsSelected{
 			Job: job, Things: k.things, Resume: encodeCursor(k.at),
-		}}}, core.Reason(v1.ReasonCode_REASON_CODE_TARGETED, int64(k.first), int64(k.last)))
+		}}}, core.Reason(v1.ReasonCode_REASON_CODE_TARGETED, int64(k.head), int64(k.last)))
 	}
 	if !done {
 		return

@@ -1,6 +1,7 @@
 package targeting
 
 import (
+	"math"
 	"slices"
 
 	"github.com/droverhq/drover/projections/kv"
@@ -17,16 +18,48 @@ func (w *runningRow) wanted(began, ended uint64) bool {
 	return false
 }
 
+// asks says whether a change that waits to be matched asks for what ended in a commit: one of that commit or before
+// asks how things stood before it.
+func (w *runningRow) asks(r kv.Reader, ended uint64) bool {
+	return w.changes > 0 && firstChange(r).commit <= ended
+}
+
 // echo remembers that something ended in a commit: the membership of a thing in a group, or the thing (group 0).
 func (w *runningRow) echo(tx kv.Tx, ended, thing, group uint64, name string) {
 	tx.Set(echoKey(ended, thing, group), []byte(name))
 	w.echoes++
 }
 
-// forget drops up to so many echoes that no running selection asks for any more, oldest first.
+// noThing stands in the key of a deleted group's echo. It comes behind those of its members.
+const noThing = uint64(math.MaxUint64)
+
+// bury forgets a deleted group without members, or leaves it an echo while anything is under way.
+func (w *runningRow) bury(tx kv.Tx, at, group uint64) {
+	if len(w.asOfs) > 0 || w.changes > 0 {
+		w.echo(tx, at, noThing, group, "")
+		return
+	}
+	forgetGroup(tx, group)
+}
+
+func forgetGroup(tx kv.Tx, group uint64) {
+	if parent := loadGroup(tx, group).parent; parent != 0 {
+		tx.Delete(childKey(parent, group))
+	}
+	tx.Delete(treeKey(group))
+}
+
+// forget drops up to so many echoes that nobody asks for any more, oldest first.
 func (w *runningRow) forget(tx kv.Tx, limit int) {
 	if w.echoes == 0 {
 		return
+	}
+	asked := uint64(math.MaxUint64) // what ended in this commit or later may be asked for
+	if len(w.asOfs) > 0 {
+		asked = w.asOfs[0] + 1
+	}
+	if w.changes > 0 {
+		asked = min(asked, firstChange(tx).commit)
 	}
 	type echo struct {
 		ended, thing, group uint64
@@ -40,7 +73,7 @@ func (w *runningRow) forget(tx kv.Tx, limit int) {
 		e.ended, rest = kv.CutUint(rest)
 		e.thing, rest = kv.CutUint(rest)
 		e.group, _ = kv.CutUint(rest)
-		if len(past) == limit || len(w.asOfs) > 0 && e.ended > w.asOfs[0] {
+		if len(past) == limit || e.ended >= asked {
 			break
 		}
 		e.name = string(v)
@@ -49,18 +82,26 @@ func (w *runningRow) forget(tx kv.Tx, limit int) {
 	for _, e := range past {
 		tx.Delete(echoKey(e.ended, e.thing, e.group))
 		w.echoes--
-		if e.group == 0 {
+		switch {
+		case e.thing == noThing:
+			forgetGroup(tx, e.group)
+		case e.group == 0:
 			tx.Delete(deletedKey(e.name, e.thing))
-			continue
+		default:
+			forgetStay(tx, e.name, e.thing, e.group, e.ended)
 		}
-		list := loadMemberships(tx, e.thing)
-		i := slices.IndexFunc(list, func(m membership) bool { return m.group == e.group })
-		if i < 0 {
-			continue
-		}
-		list[i].past = slices.DeleteFunc(list[i].past, func(p span) bool { return p.ended == e.ended })
-		storeMembership(tx, e.name, e.thing, list, i)
 	}
+}
+
+// forgetStay drops the span of a membership that ended in a commit.
+func forgetStay(tx kv.Tx, name string, thing, group, ended uint64) {
+	list := loadMemberships(tx, thing)
+	i := slices.IndexFunc(list, func(m membership) bool { return m.group == group })
+	if i < 0 {
+		return
+	}
+	list[i].past = slices.DeleteFunc(list[i].past, func(p span) bool { return p.ended == ended })
+	storeMembership(tx, name, thing, list, i)
 }
 
 // storeMembership writes both rows of list[i], or deletes what has become empty.
@@ -79,7 +120,7 @@ func storeMembership(tx kv.Tx, name string, thing uint64, list []membership, i i
 	}
 }
 
-// forgetPerEvent is how many echoes a small event drops. It adds at most one, so that what is left over never grows
+// forgetPerEvent is how many echoes a small event drops. It adds at most two, so that what is left over never grows
 // and no event has to drop many.
 const forgetPerEvent = 4
 

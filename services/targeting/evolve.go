@@ -11,70 +11,63 @@ import (
 
 // Evolve implements core.Core. An event that does not fit the state changes nothing.
 func (targeting) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
+	if evolveRegistry(tx, at, event) {
+		return
+	}
 	switch e := event.GetEvent().(type) {
-	case *v1.Event_ThingCreated:
-		thingCreated(tx, e.ThingCreated)
-	case *v1.Event_ThingDeleted:
-		thingDeleted(tx, at, e.ThingDeleted.Thing)
-	case *v1.Event_GroupCreated:
-		groupCreated(tx, e.GroupCreated)
+	case *v1.Event_GroupDeleted:
+		groupDeleted(tx, at, e.GroupDeleted)
 	case *v1.Event_ThingJoined:
 		thingJoined(tx, at, e.ThingJoined.Group, e.ThingJoined.Thing)
 	case *v1.Event_ThingLeft:
-		thingLeft(tx, at, e.ThingLeft.Group, e.ThingLeft.Thing)
+		thingLeft(tx, at, e.ThingLeft)
 	case *v1.Event_SelectionStarted:
 		selectionStarted(tx, at, e.SelectionStarted)
 	case *v1.Event_ThingsSelected:
 		thingsSelected(tx, e.ThingsSelected)
 	case *v1.Event_SelectionFinished:
 		selectionFinished(tx, e.SelectionFinished.Job)
+	case *v1.Event_SelectionClosed:
+		selectionClosed(tx, e.SelectionClosed.Job)
+	case *v1.Event_ChangesMatched:
+		changesMatched(tx, e.ChangesMatched.Resume)
+	case *v1.Event_ThingsDeselected: // the members of a job are never kept: they follow from the memberships
 	default:
 		panic(core.Unreadable(at, event))
 	}
 }
 
-func thingCreated(tx kv.Tx, e *v1.ThingCreated) {
-	value := append(putUint(e.Thing.GetNumber()), encodeSettings(e.ThingType, e.Attributes)...)
-	tx.Set(thingKey(e.Thing.GetName()), value)
-	forgetSome(tx)
-}
-
-// encodeSettings is what makes two things of one name the same: equal bytes, equal settings.
-func encodeSettings(thingType string, attributes []*v1.Attribute) []byte {
-	value, err := (&v1.NewThing{ThingType: thingType, Attributes: attributes}).MarshalVT()
-	if err != nil {
-		panic(&kv.Failure{Op: "encode a thing's settings", Err: err})
-	}
-	return value
-}
-
-func thingDeleted(tx kv.Tx, at core.Place, thing *v1.ThingRef) {
-	number, _, ok := findThing(tx, id.Thing(thing.GetName()))
-	if !ok || number != thing.GetNumber() {
+// groupDeleted frees the name, and dooms the members that are left.
+func groupDeleted(tx kv.Tx, at core.Place, e *v1.GroupDeleted) {
+	number, ok := findGroup(tx, id.Group(e.Group))
+	if !ok || number != e.Number {
 		return
 	}
-	tx.Delete(thingKey(thing.Name))
+	g := loadGroup(tx, number)
 	w := loadRunning(tx)
-	if w.wanted(commitOf(number), at.Number) {
-		tx.Set(deletedKey(thing.Name, number), putUint(at.Number))
-		w.echo(tx, at.Number, number, 0, thing.Name)
+	if w.follows > 0 { // also of a group that nobody follows: one change per thing and commit (match.go)
+		w.put(tx, change{at.Number, kindGroup, number}, g.name)
+	}
+	doomed := count(tx, countKey(number)) > 0
+	if doomed {
+		tx.Set(doomedKey(number), nil)
+		w.doomed++
+	}
+	g.deleted = at.Number
+	tx.Set(treeKey(number), encodeGroup(g))
+	tx.Delete(groupKey(e.Group))
+	tx.Delete(settingsKey(number))
+	deleteAll(tx, tagsKey(groupResource(e.Group)))
+	if g.parent != 0 {
+		p := loadGroup(tx, g.parent)
+		p.children--
+		tx.Set(treeKey(g.parent), encodeGroup(p))
+	}
+	if !doomed {
+		w.bury(tx, at.Number, number)
 	}
 	w.forget(tx, forgetPerEvent)
 	storeRunning(tx, w)
-}
-
-func groupCreated(tx kv.Tx, e *v1.GroupCreated) {
-	g := groupRow{name: e.Group, root: e.Number, depth: 1, description: e.Description}
-	if parent, ok := findGroup(tx, id.Group(e.Parent)); ok {
-		p := loadGroup(tx, parent)
-		p.children++
-		tx.Set(treeKey(parent), encodeGroup(p))
-		tx.Set(childKey(parent, e.Number), nil)
-		g.parent, g.root, g.depth = parent, p.root, p.depth+1
-	}
-	tx.Set(groupKey(e.Group), putUint(e.Number))
-	tx.Set(treeKey(e.Number), encodeGroup(g))
-	forgetSome(tx)
 }
 
 func thingJoined(tx kv.Tx, at core.Place, group string, thing *v1.ThingRef) {
@@ -93,90 +86,53 @@ func thingJoined(tx kv.Tx, at core.Place, group string, thing *v1.ThingRef) {
 	}
 	list[i].since = at.Number
 	storeMembership(tx, thing.GetName(), thing.GetNumber(), list, i)
-	forgetSome(tx)
+	addCount(tx, countKey(number), 1)
+	w := loadRunning(tx)
+	if w.change(tx, change{at.Number, kindThing, thing.GetNumber()}, thing.GetName(), number) || w.echoes > 0 {
+		w.forget(tx, forgetPerEvent)
+		storeRunning(tx, w)
+	}
 }
 
-func thingLeft(tx kv.Tx, at core.Place, group string, thing *v1.ThingRef) {
-	number, ok := findGroup(tx, id.Group(group))
-	if !ok {
-		return
-	}
+// thingLeft ends a membership: in this commit, or, of a deleted group, in the one that deleted it.
+func thingLeft(tx kv.Tx, at core.Place, e *v1.ThingLeft) {
+	thing := e.Thing
 	list := loadMemberships(tx, thing.GetNumber())
-	i := slices.IndexFunc(list, func(m membership) bool { return m.group == number })
+	i := slices.IndexFunc(list, func(m membership) bool { return m.group == e.GroupNumber })
 	if i < 0 || list[i].since == 0 {
 		return
 	}
 	w := loadRunning(tx)
-	began := list[i].since
+	began, ended := list[i].since, at.Number
+	g := loadGroup(tx, e.GroupNumber)
+	asked := false
+	if g.deleted != 0 {
+		ended = g.deleted
+		asked = w.asks(tx, ended)
+	} else {
+		asked = w.change(tx, change{at.Number, kindThing, thing.GetNumber()}, thing.GetName(), e.GroupNumber)
+	}
 	list[i].since = 0
-	if w.wanted(began, at.Number) {
-		list[i].past = append(list[i].past, span{began: began, ended: at.Number})
-		w.echo(tx, at.Number, thing.GetNumber(), number, thing.GetName())
+	if began < ended && (asked || w.wanted(began, ended)) {
+		list[i].past = append(list[i].past, span{began: began, ended: ended})
+		w.echo(tx, ended, thing.GetNumber(), e.GroupNumber, thing.GetName())
 	}
 	storeMembership(tx, thing.GetName(), thing.GetNumber(), list, i)
+	switch left := addCount(tx, countKey(e.GroupNumber), -1); {
+	case g.deleted != 0 && left == 0:
+		tx.Delete(doomedKey(e.GroupNumber))
+		w.doomed--
+		w.bury(tx, at.Number, e.GroupNumber)
+	case g.deleted != 0:
+		member := memberKey(e.GroupNumber, thing.GetName(), thing.GetNumber())
+		tx.Set(doomedKey(e.GroupNumber), append([]byte(nil), member[1+8:]...))
+	}
 	w.forget(tx, forgetPerEvent)
 	storeRunning(tx, w)
 }
 
-// selectionStarted lays the targets out. A group means the one that has the name now.
-func selectionStarted(tx kv.Tx, at core.Place, e *v1.SelectionStarted) {
-	if has(tx, selectionKey(e.Job)) {
-		return
-	}
-	row := selectionRow{asOf: at.Number}
-	for i, target := range e.Targets {
-		index := uint64(i)
-		if name := target.GetThing(); name != "" && !has(tx, targetedThingKey(e.Job, name)) {
-			tx.Set(targetedThingKey(e.Job, name), nil)
-			tx.Set(thingTargetKey(e.Job, index), []byte(name))
-			row.thingTargets++
-		}
-		if group, ok := findGroup(tx, id.Group(target.GetGroup())); ok && !has(tx, targetedGroupKey(e.Job, group)) {
-			tx.Set(targetedGroupKey(e.Job, group), putUint(index))
-			tx.Set(groupTargetKey(e.Job, index), putUint(group))
-			row.groupTargets++
-		}
-	}
-	tx.Set(selectionKey(e.Job), encodeSelection(row))
-	w := loadRunning(tx)
-	w.asOfs = append(w.asOfs, at.Number)
-	w.forget(tx, forgetPerEvent)
-	storeRunning(tx, w)
-}
-
-func thingsSelected(tx kv.Tx, e *v1.ThingsSelected) {
-	row, ok := loadSelection(tx, e.Job)
-	if !ok {
-		return
-	}
-	row.selected += uint64(len(e.Things))
-	row.resume = e.Resume
-	tx.Set(selectionKey(e.Job), encodeSelection(row))
-	w := loadRunning(tx)
-	w.last = e.Job
-	w.forget(tx, forgetPerEvent)
-	storeRunning(tx, w)
-}
-
-func selectionFinished(tx kv.Tx, job uint64) {
-	row, ok := loadSelection(tx, job)
-	if !ok {
-		return
-	}
-	tx.Delete(selectionKey(job))
-	for _, table := range []byte{tableThingTarget, tableGroupTarget, tableTargetedThing, tableTargetedGroup} {
-		deleteAll(tx, kv.NewKey(table).Uint(job))
-	}
-	w := loadRunning(tx)
-	w.last = job
-	if i := slices.Index(w.asOfs, row.asOf); i >= 0 {
-		w.asOfs = slices.Delete(w.asOfs, i, i+1)
-	}
-	w.forget(tx, core.EventsMax)
-	storeRunning(tx, w)
-}
-
-// deleteAll deletes every key that begins with prefix. Only a job's targets are deleted so: at most 10,000.
+// deleteAll deletes every key that begins with prefix. Only a job's targets, at most 10,000, and the tags of one
+// resource are deleted so.
 func deleteAll(tx kv.Tx, prefix kv.Key) {
 	var keys [][]byte
 	for k := range tx.Scan(prefix, kv.PrefixEnd(prefix)) {

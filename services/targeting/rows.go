@@ -86,63 +86,105 @@ func decodeMemberships(value []byte) ([]membership, bool) {
 
 // groupRow is a group: its place in the tree never changes.
 type groupRow struct {
-	name        string
-	parent      uint64 // 0 at the root
-	root        uint64 // its own number at the root
-	depth       uint64 // 1 at the root
-	children    uint64
-	description string
+	name     string
+	parent   uint64 // 0 at the root
+	root     uint64 // its own number at the root
+	depth    uint64 // 1 at the root
+	children uint64 // that are not deleted
+	deleted  uint64 // the commit from which on nobody is a member; 0 while it is there
 }
 
 func encodeGroup(g groupRow) []byte {
 	b := appendText(nil, g.name)
-	b = binary.AppendUvarint(b, g.parent)
-	b = binary.AppendUvarint(b, g.root)
-	b = binary.AppendUvarint(b, g.depth)
-	b = binary.AppendUvarint(b, g.children)
-	return appendText(b, g.description)
+	for _, n := range []uint64{g.parent, g.root, g.depth, g.children, g.deleted} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
 }
 
 func decodeGroup(value []byte) (groupRow, bool) {
 	r := row{rest: value}
-	g := groupRow{name: r.text(), parent: r.uint(), root: r.uint(), depth: r.uint(), children: r.uint(), description: r.text()}
+	g := groupRow{name: r.text(), parent: r.uint(), root: r.uint(), depth: r.uint(), children: r.uint(), deleted: r.uint()}
 	return g, r.done()
 }
 
-// selectionRow is a running selection.
+// there says whether the group was there when a commit had been written, of one that was created before.
+func (g groupRow) there(commit uint64) bool { return g.deleted == 0 || commit < g.deleted }
+
+// targetsRow counts a job's targets up to one.
+type targetsRow struct {
+	all    uint64 // the index of the next one
+	things uint64 // that are things
+	groups uint64 // that are groups
+}
+
+func (t targetsRow) encode(b []byte) []byte {
+	for _, n := range []uint64{t.all, t.things, t.groups} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func (r *row) targets() targetsRow {
+	return targetsRow{all: r.uint(), things: r.uint(), groups: r.uint()}
+}
+
+// followRow is a continuous job.
+type followRow struct {
+	since   uint64 // the commit as of which its first selection is: changes up to there are nothing to it
+	targets targetsRow
+}
+
+func encodeFollow(f followRow) []byte {
+	return f.targets.encode(binary.AppendUvarint(nil, f.since))
+}
+
+func decodeFollow(value []byte) (followRow, bool) {
+	r := row{rest: value}
+	f := followRow{since: r.uint(), targets: r.targets()}
+	return f, r.done()
+}
+
+// selectionRow is a selection that has not finished. It selects what the targets behind the first hold, and no target
+// before them.
 type selectionRow struct {
-	asOf         uint64 // the commit that holds its SelectionStarted
-	thingTargets uint64 // targets that are things
-	groupTargets uint64 // targets that are groups
-	selected     uint64 // things selected so far
-	resume       []byte // a cursor: where the next slice goes on; empty at the beginning
+	asOf     uint64     // the commit that holds its SelectionStarted
+	first    uint64     // the index of its first target: 0 but for targets that were associated
+	targets  targetsRow // of the job, up to its last one
+	selected uint64     // things selected so far
+	resume   []byte     // a cursor: where the next slice goes on; empty at the beginning
 }
 
 func encodeSelection(s selectionRow) []byte {
 	b := binary.AppendUvarint(nil, s.asOf)
-	b = binary.AppendUvarint(b, s.thingTargets)
-	b = binary.AppendUvarint(b, s.groupTargets)
+	b = binary.AppendUvarint(b, s.first)
+	b = s.targets.encode(b)
 	b = binary.AppendUvarint(b, s.selected)
 	return append(b, s.resume...)
 }
 
 func decodeSelection(value []byte) (selectionRow, bool) {
 	r := row{rest: value}
-	s := selectionRow{asOf: r.uint(), thingTargets: r.uint(), groupTargets: r.uint(), selected: r.uint()}
+	s := selectionRow{asOf: r.uint(), first: r.uint(), targets: r.targets(), selected: r.uint()}
 	s.resume, r.rest = r.rest, nil
 	return s, r.done()
 }
 
-// runningRow is what all running selections have in common. Without one, it is the zero row.
+// runningRow is what all that is under way has in common. Without any, it is the zero row.
 type runningRow struct {
-	last   uint64   // the job whose turn it was last
-	echoes uint64   // rows in tableEcho
-	asOfs  []uint64 // of every running selection, ascending
+	last    uint64   // the job whose turn it was last
+	echoes  uint64   // rows in tableEcho
+	follows uint64   // rows in tableFollow
+	changes uint64   // rows in tableChange
+	doomed  uint64   // rows in tableDoomed
+	asOfs   []uint64 // of every selection that has not finished, ascending
 }
 
 func encodeRunning(w runningRow) []byte {
-	b := binary.AppendUvarint(nil, w.last)
-	b = binary.AppendUvarint(b, w.echoes)
+	var b []byte
+	for _, n := range []uint64{w.last, w.echoes, w.follows, w.changes, w.doomed} {
+		b = binary.AppendUvarint(b, n)
+	}
 	for _, n := range w.asOfs {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -151,7 +193,7 @@ func encodeRunning(w runningRow) []byte {
 
 func decodeRunning(value []byte) (runningRow, bool) {
 	r := row{rest: value}
-	w := runningRow{last: r.uint(), echoes: r.uint()}
+	w := runningRow{last: r.uint(), echoes: r.uint(), follows: r.uint(), changes: r.uint(), doomed: r.uint()}
 	for len(r.rest) > 0 && !r.bad {
 		w.asOfs = append(w.asOfs, r.uint())
 	}
@@ -188,6 +230,42 @@ func decodeCursor(value []byte) (cursor, bool) {
 	stage := r.uint()
 	c := cursor{inGroups: stage == 1, index: r.uint(), group: r.uint(), name: r.text(), thing: r.uint()}
 	return c, r.done() && stage <= 1
+}
+
+// change is a place among the changes that wait to be matched: of one thing, or of all members of a group that was
+// deleted, which come first in their commit.
+type change struct{ commit, kind, number uint64 }
+
+const (
+	kindGroup = 0
+	kindThing = 1
+)
+
+func (c change) key() kv.Key { return changeKey(c.commit, c.kind, c.number) }
+
+// matchCursor is where matching stands: every change before this one is done, of a group's members all before this
+// one, and of that member, or of the thing, all jobs up to this one.
+type matchCursor struct {
+	change
+	name  string // the member, or empty
+	thing uint64
+	job   uint64
+}
+
+func encodeMatched(c matchCursor) []byte {
+	var b []byte
+	for _, n := range []uint64{c.commit, c.kind, c.number} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = appendText(b, c.name)
+	b = binary.AppendUvarint(b, c.thing)
+	return binary.AppendUvarint(b, c.job)
+}
+
+func decodeMatched(value []byte) (matchCursor, bool) {
+	r := row{rest: value}
+	c := matchCursor{change: change{commit: r.uint(), kind: r.uint(), number: r.uint()}, name: r.text(), thing: r.uint(), job: r.uint()}
+	return c, r.done()
 }
 
 func appendText(b []byte, s string) []byte {

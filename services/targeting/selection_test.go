@@ -99,12 +99,13 @@ func TestASelectionIsAsOfTheEndOfItsCommit(t *testing.T) {
 	f := village(t)
 	number := func(name string) uint64 { n, _, _ := findThing(f.State, id.Thing(name)); return n }
 	ref := func(name string) *v1.ThingRef { return &v1.ThingRef{Name: name, Number: number(name)} }
+	groupOf := func(name string) uint64 { n, _ := findGroup(f.State, id.Group(name)); return n }
 	f.Given(
 		&v1.Event{Event: &v1.Event_ThingJoined{ThingJoined: &v1.ThingJoined{Group: "west", Thing: ref("h")}}},
 		&v1.Event{Event: &v1.Event_SelectionStarted{SelectionStarted: &v1.SelectionStarted{Job: 1, Targets: []*v1.Target{group("west"), group("south"), thing("b")}}}},
 		&v1.Event{Event: &v1.Event_ThingJoined{ThingJoined: &v1.ThingJoined{Group: "west", Thing: ref("f")}}},
-		&v1.Event{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "west", Thing: ref("g")}}},
-		&v1.Event{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "south", Thing: ref("a")}}},
+		&v1.Event{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "west", GroupNumber: groupOf("west"), Thing: ref("g")}}},
+		&v1.Event{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "south", GroupNumber: groupOf("south"), Thing: ref("a")}}},
 		&v1.Event{Event: &v1.Event_ThingJoined{ThingJoined: &v1.ThingJoined{Group: "south", Thing: ref("a")}}},
 		&v1.Event{Event: &v1.Event_ThingDeleted{ThingDeleted: &v1.ThingDeleted{Thing: ref("b")}}},
 	)
@@ -167,7 +168,7 @@ func TestASelectionDoesNotSeeWhatFollowsItsCommit(t *testing.T) {
 
 func TestSelectionsTakeTurns(t *testing.T) {
 	f := newFixture(t)
-	f.Core, f.Seldom = New(), true // a call has room for one full slice
+	f.Core, f.Seldom = New(DefaultLimits()), true // a call has room for one full slice
 	f.things(numbered(1000)...).group("g", "", numbered(1000)...)
 	more := make([]string, 500)
 	for i := range more {
@@ -242,7 +243,7 @@ func TestAStartReadAgainChangesNothing(t *testing.T) {
 
 func TestASliceIsBounded(t *testing.T) {
 	f := newFixture(t)
-	f.Core = New()
+	f.Core = New(DefaultLimits())
 	long := func(i int) string { return strings.Repeat("x", 120) + fmt.Sprintf("%05d", i) }
 	f.group("g", "")
 	for from := 0; from < 2500; from += 250 {

@@ -3,10 +3,12 @@
 //
 // It promises that a selection holds exactly the things that its targets held when the commit that records
 // SelectionStarted was written, each once, however many joins, leaves and deletions follow while it is carried out
-// slice by slice. To that end a membership carries the commits that began and ended it, and what has ended stays
-// for as long as a running selection may ask for it (state.go). It leaves the order and the pace of releases to
-// rollout, and what a deleted thing still has pending to its home.
-// (design §2, specification §2.10 and §2.11)
+// slice by slice. A continuous job goes on from there: commit by commit it selects what has come to be held by a
+// target and deselects what is held by none any more, until it is closed; a thing that is deleted leaves by that alone.
+// To that end a membership carries the commits that began and ended it, and what has ended stays for as long as a
+// running selection, or a change that waits to be matched, may ask for it (state.go). It leaves the order and the pace
+// of releases to rollout, and what a deleted thing still has pending to its home.
+// (design §2, specification §2.10, §2.11 and §4.7)
 package targeting
 
 import (
@@ -18,15 +20,18 @@ import (
 )
 
 // New is the core of log.targeting. It reads log.job.
-func New() core.Core { return targeting{slices: bounds{things: sliceThingsMax, looks: sliceLooksMax}} }
+func New(limits Limits) core.Core {
+	return targeting{slices: bounds{things: sliceThingsMax, looks: sliceLooksMax}, limits: limits}
+}
 
 // targeting holds no state: all it knows is in the transaction that it is handed.
 type targeting struct {
 	slices bounds
+	limits Limits
 }
 
 // Decide implements core.Core.
-func (targeting) Decide(s *core.Step, cmd proto.Message) (proto.Message, error) {
+func (t targeting) Decide(s *core.Step, cmd proto.Message) (proto.Message, error) {
 	switch cmd := cmd.(type) {
 	case *v1.CreateThings:
 		return createThings(s, cmd)
@@ -38,6 +43,24 @@ func (targeting) Decide(s *core.Step, cmd proto.Message) (proto.Message, error) 
 		return addThings(s, cmd)
 	case *v1.RemoveThings:
 		return removeThings(s, cmd)
+	case *v1.UpdateThing:
+		return updateThing(s, cmd)
+	case *v1.UpdateGroup:
+		return updateGroup(s, cmd)
+	case *v1.DeleteGroup:
+		return deleteGroup(s, cmd)
+	case *v1.ChangeGroupsOfThing:
+		return changeGroups(s, cmd)
+	case *v1.CreateThingType:
+		return createThingType(s, cmd)
+	case *v1.DeprecateThingType:
+		return deprecateThingType(s, cmd)
+	case *v1.DeleteThingType:
+		return t.deleteThingType(s, cmd)
+	case *v1.TagResource:
+		return tagResource(s, cmd)
+	case *v1.UntagResource:
+		return untagResource(s, cmd)
 	}
 	return nil, core.Unknown("targeting", cmd)
 }

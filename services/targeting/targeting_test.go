@@ -131,6 +131,7 @@ const (
 // fleet is what the refusals below are refused against.
 func fleet(f *fixture) {
 	f.things(numbered(20)...)
+	f.must(&v1.CreateThingType{ThingType: "press-v2"})
 	f.must(&v1.CreateThings{Things: []*v1.NewThing{{Name: "press", ThingType: "press-v2", Attributes: []*v1.Attribute{{Name: "site", Value: "oslo"}, {Name: "line", Value: "3"}}}}})
 	f.group("root", "").group("left", "root", "thing-00000").group("right", "root")
 	for i := 1; i <= 10; i++ {
@@ -159,6 +160,9 @@ func TestABadCommandIsRefusedByField(t *testing.T) {
 	for i := range 41 {
 		fat.Things = append(fat.Things, &v1.NewThing{Name: fmt.Sprintf("x%d", i), Attributes: []*v1.Attribute{{Name: "a", Value: strings.Repeat("b", 800)}}})
 	}
+	typed := func(list []*v1.Attribute) *v1.CreateThings {
+		return &v1.CreateThings{Things: []*v1.NewThing{{Name: "x", ThingType: "press-v2", Attributes: list}}}
+	}
 	tests := []struct {
 		name  string
 		cmd   proto.Message
@@ -180,8 +184,9 @@ func TestABadCommandIsRefusedByField(t *testing.T) {
 		{"a thing named twice", things("a", "b", "a"), codeInvalid, "thingName", "a is named twice"},
 		{"a thing named twice, once by ARN", things("a", "arn:aws:iot:eu-west-1:1:thing/a"), codeInvalid, "thingName", "a is named twice"},
 		{"a bad type", &v1.CreateThings{Things: []*v1.NewThing{{Name: "x", ThingType: "a b"}}}, codeInvalid, "thingTypeName", "' '"},
-		{"a type of 129 characters", &v1.CreateThings{Things: []*v1.NewThing{{Name: "x", ThingType: long}}}, codeInvalid, "thingTypeName", "at most 128"},
-		{"51 attributes", attributes(many...), codeInvalid, "attributePayload.attributes", "at most 50"},
+		{"a type of 129 characters", &v1.CreateThings{Things: []*v1.NewThing{{Name: "x", ThingType: long}}}, codeInvalid, "thingTypeName", "1 to 128"},
+		{"51 attributes", typed(many), codeInvalid, "attributePayload.attributes", "at most 50"},
+		{"four attributes without a type", attributes(many[:4]...), codeInvalid, "attributePayload.attributes", "at most 3 are allowed without"},
 		{"an attribute without a name", attributes(&v1.Attribute{Value: "a"}), codeInvalid, "attributePayload.attributes", "no name"},
 		{"a missing attribute", attributes(nil), codeInvalid, "attributePayload.attributes", "no name"},
 		{"a bad attribute name", attributes(&v1.Attribute{Name: "a b"}), codeInvalid, "attributePayload.attributes", "' '"},
@@ -281,13 +286,14 @@ func TestAnAcceptedCommandChangesNothingWhenRepeated(t *testing.T) {
 
 func TestAThingIsWhatItsCreationSays(t *testing.T) {
 	f := newFixture(t)
+	f.must(&v1.CreateThingType{ThingType: "press"})
 	f.must(&v1.CreateThings{Things: []*v1.NewThing{
 		{Name: "a", ThingType: "press", Attributes: []*v1.Attribute{{Name: "z", Value: "1"}, {Name: "b"}}},
 		{Name: "arn:aws:iot:eu-west-1:123456789012:thing/b"},
 	}})
 	want := []*v1.ThingCreated{
-		{Thing: &v1.ThingRef{Name: "a", Number: id.Number(1, 0)}, ThingType: "press", Attributes: []*v1.Attribute{{Name: "b"}, {Name: "z", Value: "1"}}},
-		{Thing: &v1.ThingRef{Name: "b", Number: id.Number(1, 1)}},
+		{Thing: &v1.ThingRef{Name: "a", Number: id.Number(2, 0)}, ThingType: "press", Attributes: []*v1.Attribute{{Name: "b"}, {Name: "z", Value: "1"}}},
+		{Thing: &v1.ThingRef{Name: "b", Number: id.Number(2, 1)}},
 	}
 	for i, e := range f.Fresh {
 		if !proto.Equal(e.Event.GetThingCreated(), want[i]) {
@@ -296,8 +302,8 @@ func TestAThingIsWhatItsCreationSays(t *testing.T) {
 	}
 	f.must(&v1.DeleteThing{Name: "a"})
 	f.things("a")
-	if got := f.Fresh[0].Event.GetThingCreated().Thing.Number; got != id.Number(3, 0) {
-		t.Errorf("the second thing of that name has number %d, want %d", got, id.Number(3, 0))
+	if got := f.Fresh[0].Event.GetThingCreated().Thing.Number; got != id.Number(4, 0) {
+		t.Errorf("the second thing of that name has number %d, want %d", got, id.Number(4, 0))
 	}
 }
 
@@ -306,8 +312,8 @@ func TestADeletedThingLeavesItsGroupsFirst(t *testing.T) {
 	f.must(&v1.DeleteThing{Name: "a"})
 	ref := &v1.ThingRef{Name: "a", Number: id.Number(1, 0)}
 	want := []*v1.Event{
-		{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "g", Thing: ref}}},
-		{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "h", Thing: ref}}},
+		{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "g", GroupNumber: id.Number(2, 0), Thing: ref}}},
+		{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "h", GroupNumber: id.Number(4, 0), Thing: ref}}},
 		{Event: &v1.Event_ThingDeleted{ThingDeleted: &v1.ThingDeleted{Thing: ref}}},
 	}
 	if !slices.EqualFunc(f.Fresh, want, func(e *v1.Entry, w *v1.Event) bool { return proto.Equal(e.Event, w) }) {

@@ -33,10 +33,10 @@ type walk struct {
 	max bounds // of this slice
 
 	things []*v1.ThingRef
-	// first and last are the indices of the targets that reached things[0] and the last one.
-	first, last uint64
-	names       int // bytes of names
-	looks       int
+	// head and last are the indices of the targets that reached things[0] and the last one.
+	head, last uint64
+	names      int // bytes of names
+	looks      int
 
 	reached map[uint64]uint64 // a memo of reach
 }
@@ -44,7 +44,10 @@ type walk struct {
 func newWalk(state kv.Reader, job uint64, row selectionRow, limit bounds) *walk {
 	at, ok := decodeCursor(row.resume)
 	if !ok {
-		panic(damaged(selectionKey(job)))
+		panic(damaged(selectionKey(job, row.first)))
+	}
+	if len(row.resume) == 0 {
+		at.index = row.first
 	}
 	return &walk{state: state, job: job, selectionRow: row, at: at, max: limit, reached: make(map[uint64]uint64)}
 }
@@ -55,7 +58,7 @@ func (w *walk) run() (done bool) {
 		if !w.named() {
 			return false
 		}
-		w.at = cursor{inGroups: true}
+		w.at = cursor{inGroups: true, index: w.first}
 	}
 	for {
 		if w.at.group == 0 && !w.enter() {
@@ -74,7 +77,7 @@ func (w *walk) full() bool {
 
 func (w *walk) take(name string, thing, target uint64) {
 	if len(w.things) == 0 {
-		w.first = target
+		w.head = target
 		w.things = make([]*v1.ThingRef, 0, w.max.things)
 	}
 	w.last = target
@@ -84,8 +87,7 @@ func (w *walk) take(name string, thing, target uint64) {
 
 // named takes the things that are targets themselves. False: the slice is full.
 func (w *walk) named() bool {
-	end := kv.PrefixEnd(kv.NewKey(tableThingTarget).Uint(w.job))
-	for k, v := range w.state.Scan(thingTargetKey(w.job, w.at.index), end) {
+	for k, v := range w.state.Scan(thingTargetKey(w.job, w.at.index), thingTargetKey(w.job, w.targets.all)) {
 		index, _ := kv.CutUint(k[1+8:])
 		w.at.index = index
 		if w.full() {
@@ -93,7 +95,7 @@ func (w *walk) named() bool {
 		}
 		w.looks++
 		name := string(v)
-		if thing, ok := w.thingThen(name); ok {
+		if thing, ok := w.thingThen(name); ok && !w.earlier(thing, w.first) {
 			w.take(name, thing, index)
 		}
 	}
@@ -119,8 +121,7 @@ func (w *walk) thingThen(name string) (uint64, bool) {
 // enter goes to the group of the target at the cursor, or of the next one that no earlier target reaches. False:
 // there is none.
 func (w *walk) enter() bool {
-	end := kv.PrefixEnd(kv.NewKey(tableGroupTarget).Uint(w.job))
-	for k := range w.state.Scan(groupTargetKey(w.job, w.at.index), end) {
+	for k := range w.state.Scan(groupTargetKey(w.job, w.at.index), groupTargetKey(w.job, w.targets.all)) {
 		index, _ := kv.CutUint(k[1+8:])
 		group, _, _ := getUint(w.state, k)
 		if w.reach(group) == index {
@@ -161,14 +162,21 @@ func (w *walk) members() bool {
 // taken says whether a member of the group at the cursor was reached before: by its own name, or through another
 // group.
 func (w *walk) taken(name string, thing uint64) bool {
-	if w.thingTargets > 0 && has(w.state, targetedThingKey(w.job, name)) {
-		return true
+	if w.targets.things > 0 {
+		if index, _, ok := getUint(w.state, targetedThingKey(w.job, name)); ok && index < w.targets.all {
+			return true
+		}
 	}
-	if w.groupTargets < 2 {
+	return w.targets.groups > 1 && w.earlier(thing, w.at.index)
+}
+
+// earlier says whether a group that a target before this one reaches held the thing.
+func (w *walk) earlier(thing, index uint64) bool {
+	if index == 0 {
 		return false
 	}
 	for _, m := range loadMemberships(w.state, thing) {
-		if m.group != w.at.group && m.at(w.asOf) && w.reach(m.group) < w.at.index {
+		if m.group != w.at.group && m.at(w.asOf) && w.reach(m.group) < index {
 			return true
 		}
 	}
@@ -210,17 +218,22 @@ func (w *walk) child(parent, after uint64) (uint64, bool) {
 // nowhere is the reach of a group that no target reaches.
 const nowhere = uint64(math.MaxUint64)
 
-// reach is the index of the first target that is the group or one above it.
+// reach is the index of the first target that is the group or one above it. A group that was deleted by then is
+// reached by none.
 func (w *walk) reach(group uint64) uint64 {
 	if index, ok := w.reached[group]; ok {
 		return index
 	}
-	index, _, ok := getUint(w.state, targetedGroupKey(w.job, group))
-	if !ok {
+	g := loadGroup(w.state, group)
+	index, _, ok := getUint(w.state, targetedGroupKey(w.job, g.name))
+	if !ok || index >= w.targets.all {
 		index = nowhere
 	}
-	if parent := loadGroup(w.state, group).parent; parent != 0 {
-		index = min(index, w.reach(parent))
+	if g.parent != 0 {
+		index = min(index, w.reach(g.parent))
+	}
+	if !g.there(w.asOf) {
+		index = nowhere
 	}
 	w.reached[group] = index
 	return index

@@ -46,7 +46,7 @@ func Logs(homes uint32, limits job.Limits) []*Log {
 	}
 	jobs, fleet, rollouts := logs[0], logs[1], logs[2]
 	jobs.Core, jobs.Upstream = func() core.Core { return job.New(limits) }, []*Log{rollouts}
-	fleet.Core, fleet.Upstream = targeting.New, []*Log{jobs}
+	fleet.Core, fleet.Upstream = func() core.Core { return targeting.New(targeting.DefaultLimits()) }, []*Log{jobs}
 	rollouts.Core = func() core.Core { return rollout.New(homes) }
 	rollouts.Upstream = append([]*Log{jobs, fleet}, logs[3:]...)
 	for _, l := range logs[3:] {
