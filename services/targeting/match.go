@@ -9,9 +9,8 @@ import (
 
 // The bounds of one slice of matching, beside those of a selection's slice.
 const (
-	batchesMax   = sliceEventsMax - 1
-	batchBytes   = 64  // about what a batch takes beside its things
-	followersMax = 256 // jobs of a name that are looked at together
+	batchesMax = sliceEventsMax - 1
+	batchBytes = 64 // about what a batch takes beside its things
 )
 
 // matching holds the changes that wait against the continuous jobs, in order, from where the last slice stopped.
@@ -177,7 +176,7 @@ func (m *matching) thing(c change, name string, number uint64, left v1.ReasonCod
 			}
 			m.at.job = job
 		}
-		if len(jobs) < followersMax {
+		if len(jobs) < m.max.jobs {
 			return true
 		}
 	}

@@ -76,12 +76,12 @@ func (m *matching) targets(job, commit uint64) (n uint64, blocked bool) {
 }
 
 // followers are the first continuous jobs behind one that name anything of two reaches, ascending; fewer than
-// followersMax are all.
+// may be looked at together are all.
 func (m *matching) followers(before, after reach, behind uint64) (jobs []uint64) {
 	list := func(table byte, name string) {
 		n := 0
 		for k := range m.state.Scan(followedKey(table, name, behind+1), kv.PrefixEnd(kv.NewKey(table).String(name))) {
-			if n++; n > followersMax {
+			if n++; n > m.max.jobs {
 				return
 			}
 			job, _ := kv.CutUint(k[1+len(name)+1:])
@@ -98,5 +98,5 @@ func (m *matching) followers(before, after reach, behind uint64) (jobs []uint64)
 	}
 	slices.Sort(jobs)
 	jobs = slices.Compact(jobs)
-	return jobs[:min(len(jobs), followersMax)]
+	return jobs[:min(len(jobs), m.max.jobs)]
 }

@@ -21,7 +21,7 @@ import (
 
 // New is the core of log.targeting. It reads log.job.
 func New(limits Limits) core.Core {
-	return targeting{slices: bounds{things: sliceThingsMax, looks: sliceLooksMax}, limits: limits}
+	return targeting{slices: bounds{things: sliceThingsMax, looks: sliceLooksMax, jobs: sliceJobsMax}, limits: limits}
 }
 
 // targeting holds no state: all it knows is in the transaction that it is handed.

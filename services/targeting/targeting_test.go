@@ -23,7 +23,7 @@ type fixture struct {
 }
 
 func newFixture(t testing.TB) *fixture {
-	return &fixture{Run: coretest.New(t, targeting{slices: bounds{things: 3, looks: 7}}, id.TargetingLog), t: t}
+	return &fixture{Run: coretest.New(t, targeting{slices: bounds{things: 3, looks: 7, jobs: 2}}, id.TargetingLog), t: t}
 }
 
 // oneSlice does one call of Due at a time: coretest stops where nothing is due at once.

@@ -14,10 +14,12 @@ const (
 	sliceNamesMax  = 32 << 10 // bytes
 	nameBytesMax   = 128
 	sliceLooksMax  = 20_000
+	sliceJobsMax   = 256
 )
 
-// bounds are those that tests draw closer.
-type bounds struct{ things, looks int }
+// bounds are those that tests draw closer: things selected or deselected, rows looked at, and followers of a name that
+// are looked at together.
+type bounds struct{ things, looks, jobs int }
 
 // walk goes over the targets of one selection, from where the last slice stopped to where this one does.
 //
