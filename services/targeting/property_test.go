@@ -201,7 +201,7 @@ func (h *history) moved(job uint64, things []*v1.ThingRef, mark string) {
 		if in := before != "" && !strings.HasSuffix(before, "D"); in != (mark == "D") {
 			h.t.Fatalf("job %d: %s of %s after %q", job, mark, ref(t), before)
 		}
-		if mark != "S" && j.gone[ref(t)] {
+		if j.continuous && j.gone[ref(t)] {
 			h.t.Fatalf("job %d: %s of %s, which was deleted", job, mark, ref(t))
 		}
 		j.got[ref(t)] += mark
@@ -264,8 +264,8 @@ func (h *history) act() {
 			h.react(&v1.Event{Event: &v1.Event_JobEndReached{JobEndReached: &v1.JobEndReached{Job: j.number}}})
 		}
 	case 15:
-		h.commit()
 		h.due()
+		h.commit() // as a host does it: nothing is asked in a commit behind Due
 	}
 }
 
@@ -339,9 +339,10 @@ func (h *history) check() {
 // selected and what they held no more is deselected, once each and in that order; a snapshot job holds what its
 // targets held at its commit. (specification §4.7)
 //
-// Tried: no before in match (things are selected twice); a group's deletion that is matched in its slices (deselected
-// twice where another change of that commit moved the thing); no wait for a running selection (deselected before it is
-// selected); echoes forgotten as for selections alone (a leave is missed).
+// Each of these was tried and turns it red: matching without looking at the commit before (selected twice); a group's
+// deletion that is not matched (not deselected); no wait for a running selection (deselected before it is selected), or
+// of an associated one for the changes before it (selected twice); echoes forgotten as for selections alone (leaves
+// missed); deleted groups that go on counting; re-created things passed over; changes of the commit at hand matched.
 func TestAContinuousJobHoldsWhatItsTargetsHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &history{

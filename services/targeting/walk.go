@@ -28,8 +28,9 @@ type bounds struct{ things, looks, jobs int }
 // groups of each target's subtree, but for those that an earlier target has reached. Within one target no thing is
 // met twice, since it is in at most one group of a hierarchy.
 type walk struct {
-	state kv.Reader
-	job   uint64
+	state   kv.Reader
+	job     uint64
+	follows bool // of a continuous job: what was deleted since is passed over, for it has left by that
 	selectionRow
 	at  cursor
 	max bounds // of this slice
@@ -51,7 +52,7 @@ func newWalk(state kv.Reader, job uint64, row selectionRow, limit bounds) *walk 
 	if len(row.resume) == 0 {
 		at.index = row.first
 	}
-	return &walk{state: state, job: job, selectionRow: row, at: at, max: limit, reached: make(map[uint64]uint64)}
+	return &walk{state: state, job: job, follows: has(state, followKey(job)), selectionRow: row, at: at, max: limit, reached: make(map[uint64]uint64)}
 }
 
 // run takes things until the slice is full, or until none is left: then it is done.
@@ -78,6 +79,11 @@ func (w *walk) full() bool {
 }
 
 func (w *walk) take(name string, thing, target uint64) {
+	if w.follows {
+		if alive, _, ok := findThing(w.state, id.Thing(name)); !ok || alive != thing {
+			return
+		}
+	}
 	if len(w.things) == 0 {
 		w.head = target
 		w.things = make([]*v1.ThingRef, 0, w.max.things)
