@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func (c *cluster) ask(thing string) *asker {
 	a := &asker{stop: cancel, done: make(chan struct{})}
 	client := &bus.Client{}
 	*client = *c.client
-	client.Timeout = 100 * time.Millisecond
+	client.Timeout = 250 * time.Millisecond
 	go func() {
 		defer close(a.done)
 		for last := time.Now(); ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
@@ -55,19 +56,19 @@ func (a *asker) gap() time.Duration {
 func TestWhatAStoppedOwnerHadTheOtherServesWithinASecond(t *testing.T) {
 	c := startCluster(t)
 	a := c.start("a")
-	b := c.start("b")
+	b := c.start(behind("a", id.Logs(2)...)) // so that nothing is handed to it before the stop, however slow the machine
 	s := &system{Node: a.Node, t: t, client: c.client}
 	s.fleet(10)
 	s.job("j")
 	s.until("j", func(r *v1.DescribeJobReply) bool { return attempts(r, queued) == 10 })
-	if got := owners(c.partitions()); !only(got, "a") {
+	if got := owners(c.partitions()); !only(got, "a") && c.lost.n.Load() == 0 {
 		t.Fatalf("b came later and owns some: %v", got)
 	}
 	probes := []*asker{c.ask("t-0"), c.ask("t-1"), c.ask("t-2"), c.ask("t-3")}
 	began := time.Now()
 	a.close()
 	took := time.Since(began)
-	eventually(t, "b owns everything", func() bool { return only(owners(c.partitions()), "b") })
+	eventually(t, "b owns everything", func() bool { return only(owners(c.partitions()), b.Name()) })
 	s.Node = b.Node
 	for i := range 10 {
 		thing := fmt.Sprint("t-", i)
@@ -81,15 +82,11 @@ func TestWhatAStoppedOwnerHadTheOtherServesWithinASecond(t *testing.T) {
 	for _, p := range probes {
 		gap := p.gap()
 		t.Logf("the stop took %v; the longest time without an answer was %v, of %d answers", took.Round(time.Millisecond), gap.Round(time.Millisecond), p.answers)
-		if gap > 15*time.Second { // a second, and what a busy machine adds
+		if gap > patience { // a second, and what a busy machine adds
 			t.Errorf("%v without an answer", gap)
 		}
 	}
-	for _, p := range c.partitions().GetPartitions() {
-		if p.GetEpoch() != 2 {
-			t.Errorf("log %d/%d had %d owners", p.GetService(), p.GetHome(), p.GetEpoch())
-		}
-	}
+	c.epochs(func(*v1.Partition) uint64 { return 2 })
 }
 
 // Who comes first for a log is handed it, once he has stood by for a while, and nobody else's is moved.
@@ -110,13 +107,20 @@ func TestAHomeGoesToTheMemberThatShouldHaveIt(t *testing.T) {
 	eventually(t, "everybody owns what he should", func() bool { return maps.Equal(owners(c.partitions()), want) })
 	gap := probe.gap()
 	t.Logf("handed over: the longest time without an answer was %v, of %d answers", gap.Round(time.Millisecond), probe.answers)
-	if gap > 15*time.Second {
+	if gap > patience {
 		t.Errorf("%v without an answer", gap)
 	}
-	for _, p := range c.partitions().GetPartitions() {
-		epochs := map[bool]uint64{true: 2, false: 1}[p.GetService() == home1.Service && p.GetHome() == 1]
-		if p.GetEpoch() != epochs {
-			t.Errorf("log %d/%d had %d owners", p.GetService(), p.GetHome(), p.GetEpoch())
+	c.epochs(func(p *v1.Partition) uint64 {
+		return map[bool]uint64{true: 2, false: 1}[p.GetService() == home1.Service && p.GetHome() == 1]
+	})
+}
+
+// behind is a name that ranks behind another for all these logs.
+func behind(other string, logs ...id.Log) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprint("b", i)
+		if !slices.ContainsFunc(logs, func(l id.Log) bool { return eventstore.Rank(name, l) >= eventstore.Rank(other, l) }) {
+			return name
 		}
 	}
 }
