@@ -21,6 +21,9 @@ import (
 
 var fresh = &v1.Freshness{Fresh: true}
 
+// patience is how long a test waits for what must happen; nothing is measured by it.
+const patience = 60 * time.Second
+
 func TestAFreshViewShowsEverythingThatStandsInTheLogs(t *testing.T) {
 	h := newHistory(t, 1, 2)
 	r := start(t, h, kv.NewMemory())
@@ -63,7 +66,7 @@ func TestAFreshViewShowsEverythingThatStandsInTheLogs(t *testing.T) {
 	}
 	select {
 	case <-r.Ready():
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("it never became ready")
 	}
 	if lags, err := r.Lags(t.Context()); err != nil || len(lags) != 5 || lags[0].Behind() != 0 {
@@ -93,11 +96,15 @@ func TestAPositionInTheFutureIsWaitedForAndThenBehind(t *testing.T) {
 	ahead := &v1.Freshness{AtLeast: []*v1.Position{id.JobLog.Position(2, 0)}}
 	done := make(chan *v1.Stamp, 1)
 	go func() {
-		snap, stamp, err := r.View(t.Context(), ahead)
-		if err != nil {
-			t.Error(err)
-		} else {
+		var stamp *v1.Stamp
+		for end := time.Now().Add(patience); stamp == nil || stamp.GetBehind() && time.Now().Before(end); { // once, on most machines
+			snap, now, err := r.View(t.Context(), ahead)
+			if err != nil {
+				t.Error(err)
+				break
+			}
 			snap.Close()
+			stamp = now
 		}
 		done <- stamp
 	}()
@@ -268,6 +275,9 @@ func TestAskAnswersFromAViewAndSaysHowNewItIs(t *testing.T) {
 	h := newHistory(t, 12, 2)
 	h.grow(80)
 	r := start(t, h, kv.NewMemory())
+	if _, stamp, err := view(t, r, fresh); err != nil || stamp.Behind { // it has read all
+		t.Fatalf("behind is %v, error %v", stamp.GetBehind(), err)
+	}
 	var reply *v1.ListExecutionsReply
 	stamp, err := r.Ask(t.Context(), fresh, func(rows kv.Reader) (err error) {
 		reply, err = executions.ListForJob(rows, &v1.ListExecutionsForJob{JobId: "job-1"})
@@ -363,13 +373,19 @@ func startUntil(t testing.TB, h *history, store kv.Store) (r *projections.Runner
 	return r, stop
 }
 
-// view closes the snapshot when the test ends.
+// view closes the snapshot when the test ends. A fresh one that is behind, as on a busy machine, is asked for again.
 func view(t testing.TB, r *projections.Runner, f *v1.Freshness) (kv.Snapshot, *v1.Stamp, error) {
-	snap, stamp, err := r.View(context.Background(), f)
-	if err == nil {
-		t.Cleanup(func() { _ = snap.Close() })
+	for end := time.Now().Add(patience); ; {
+		snap, stamp, err := r.View(context.Background(), f)
+		if err == nil && f.GetFresh() && stamp.GetBehind() && time.Now().Before(end) {
+			_ = snap.Close()
+			continue
+		}
+		if err == nil {
+			t.Cleanup(func() { _ = snap.Close() })
+		}
+		return snap, stamp, err
 	}
-	return snap, stamp, err
 }
 
 func verify(t testing.TB, h *history, live kv.Store, seed uint64) projections.Verified {
@@ -391,9 +407,9 @@ func refused(t testing.TB, err error, code v1.RefusalCode, says string) {
 
 func deadline(t testing.TB, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); {
+	for end := time.Now().Add(patience); !holds(); {
 		if time.Now().After(end) {
-			t.Fatal("it did not come about within 20 s")
+			t.Fatalf("it did not come about within %v", patience)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -71,7 +71,7 @@ func startSystem(t *testing.T, homes uint32) *system {
 	for _, h := range s.hosts {
 		select {
 		case <-h.Ready():
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("a host is not ready")
 		}
 	}

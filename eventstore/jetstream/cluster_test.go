@@ -44,21 +44,24 @@ func (c *cluster) testSync(t *testing.T, b *jetstream.Backend) {
 	for _, s := range c.servers {
 		monitors = append(monitors, "http://"+s.MonitorAddr().String())
 	}
-	if err := jetstream.CheckSync(ctx, servers, jetstream.Settings{Monitors: monitors}); err != nil {
-		t.Fatal(err)
-	}
-	err = jetstream.CheckSync(ctx, servers, jetstream.Settings{Monitors: monitors[:2]})
-	var unsafe *jetstream.UnsafeSyncError
-	if !errors.As(err, &unsafe) || len(unsafe.Unread) != 1 || unsafe.Unread["n3"] == "" {
-		t.Fatalf("got %v, want that n3 cannot be read", err)
-	}
+	// A busy server may take longer to answer than is waited for.
+	eventually(t, "all servers flush", func() bool {
+		return jetstream.CheckSync(ctx, servers, jetstream.Settings{Monitors: monitors}) == nil
+	})
+	eventually(t, "n3 alone cannot be read", func() bool {
+		err := jetstream.CheckSync(ctx, servers, jetstream.Settings{Monitors: monitors[:2]})
+		var unsafe *jetstream.UnsafeSyncError
+		return errors.As(err, &unsafe) && len(unsafe.Unread) == 1 && unsafe.Unread["n3"] != ""
+	})
 }
 
 func (c *cluster) testLeader(t *testing.T, nc *nats.Conn, b *jetstream.Backend) {
 	const messages, steps = 60, 3
 	f := c.follow(t, b)
 	leaders := map[int]bool{}
-	for n := uint64(1); n <= messages; n++ {
+	n := uint64(0)
+	for n < messages || len(leaders) < 2 && n < 5*messages { // the same may be elected again
+		n++
 		if n%(messages/steps) == 5 {
 			leaders[c.leader(b)] = true
 			if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+b.Stream(), nil, patience); err != nil {
@@ -67,7 +70,7 @@ func (c *cluster) testLeader(t *testing.T, nc *nats.Conn, b *jetstream.Backend) 
 		}
 		resolve(t, b, n)
 	}
-	f.expect(messages)
+	f.expect(n)
 	if leaders[c.leader(b)] = true; len(leaders) < 2 {
 		t.Fatalf("the leader was never another than n%d", c.leader(b)+1)
 	}

@@ -81,7 +81,7 @@ func TestAnAppendWhileFollowersArePausedIsResolved(t *testing.T) {
 func streamLeader(t *testing.T, nc *nats.Conn, b *jetstream.Backend) (name string) {
 	t.Helper()
 	eventually(t, "the stream has a leader", func() bool {
-		m, err := nc.Request("$JS.API.STREAM.INFO."+b.Stream(), nil, patience)
+		m, err := nc.Request("$JS.API.STREAM.INFO."+b.Stream(), nil, 2*time.Second)
 		var info struct{ Cluster struct{ Leader string } }
 		if err == nil {
 			err = json.Unmarshal(m.Data, &info)
