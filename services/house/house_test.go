@@ -41,7 +41,8 @@ var imports = map[string][]string{
 	"projections/page":          {"projections/kv", "proto/..."},
 	"services/core":             {"proto/...", "projections/kv"},
 	"services/core/coretest":    {"proto/...", "projections/kv", "services/core"},
-	"services/job":              {"proto/...", "projections/kv", "services/core", "services/job/document", "services/job/schedule"},
+	"services/job":              {"proto/...", "projections/kv", "services/core", "services/job/document", "services/job/schedule", "services/job/template"},
+	"services/job/template":     {"proto/...", "services/core", "services/job/document"},
 	"services/job/schedule":     {"proto/..."},
 	"services/job/document":     {},
 	"services/targeting":        {"proto/...", "projections/kv", "services/core"},
@@ -82,7 +83,7 @@ var technologies = map[string][]string{
 
 // pure packages compute: no I/O, no clock, no randomness, no goroutine, no order of a map, no floats.
 var pure = []string{
-	"proto/id", "projections/tally", "services/core", "services/job", "services/job/document", "services/job/schedule", "services/targeting",
+	"proto/id", "projections/tally", "services/core", "services/job", "services/job/document", "services/job/schedule", "services/job/template", "services/targeting",
 	"services/rollout", "services/execution",
 }
 

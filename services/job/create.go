@@ -8,6 +8,10 @@ import (
 
 // create decides CreateJob. Checks come in the order of specification §2.4: syntax, the id, the targets, quotas.
 func (j jobs) create(s *core.Step, cmd *v1.CreateJob) (*v1.CreateJobReply, error) {
+	cmd, err := fromTemplate(s, cmd)
+	if err != nil {
+		return nil, err
+	}
 	created, err := j.checkCreate(cmd, s.Now)
 	if err != nil {
 		return nil, err
@@ -82,6 +86,10 @@ func (j jobs) checkCreate(cmd *v1.CreateJob, now int64) (*v1.JobCreated, error) 
 	if err := checkPackages(cmd.DestinationPackageVersions); err != nil {
 		return nil, err
 	}
+	tags, err := checkTags(cmd.Tags)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkSize(cmd.SizeVT() - cmd.Checked.SizeVT()); err != nil {
 		return nil, err
 	}
@@ -97,7 +105,10 @@ func (j jobs) checkCreate(cmd *v1.CreateJob, now int64) (*v1.JobCreated, error) 
 		Retry:                      cmd.Retry,
 		Scheduling:                 scheduling,
 		PresignedUrl:               some(cmd.PresignedUrl),
+		Tags:                       tags,
 		NamespaceId:                cmd.NamespaceId,
+		JobTemplateArn:             cmd.JobTemplate,
+		DocumentParameters:         cmd.DocumentParameters,
 		DestinationPackageVersions: cmd.DestinationPackageVersions,
 	}, nil
 }

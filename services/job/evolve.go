@@ -47,7 +47,53 @@ func (jobs) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_JobDeleted:
 		deleted(tx, e.JobDeleted.Job)
 	default:
+		evolveRest(tx, at, event)
+	}
+}
+
+// evolveRest folds what is about no job.
+func evolveRest(tx kv.Tx, at core.Place, event *v1.Event) {
+	switch e := event.GetEvent().(type) {
+	case *v1.Event_JobTemplateCreated:
+		add(tx, templates, 1)
+		store(tx, templateKey(e.JobTemplateCreated.GetTemplate().GetTemplateId()), &v1.TemplateRow{
+			Template: e.JobTemplateCreated.Template, CreatedAtMs: at.AtMs, Tags: e.JobTemplateCreated.Tags,
+		})
+	case *v1.Event_JobTemplateDeleted:
+		key := templateKey(e.JobTemplateDeleted.TemplateId)
+		if _, ok := tx.Get(key); ok {
+			add(tx, templates, -1)
+			tx.Delete(key)
+		}
+	case *v1.Event_ResourceTagged:
+		retag(tx, e.ResourceTagged.Resource, func(had []*v1.Tag) []*v1.Tag { return withTags(had, e.ResourceTagged.Tags) })
+	case *v1.Event_ResourceUntagged:
+		retag(tx, e.ResourceUntagged.Resource, func(had []*v1.Tag) []*v1.Tag { return withoutTags(had, e.ResourceUntagged.Keys) })
+	case *v1.Event_EventsConfigured:
+		for _, c := range e.EventsConfigured.Configurations {
+			if c.Enabled {
+				tx.Set(eventsKey(c.Category), nil)
+			} else {
+				tx.Delete(eventsKey(c.Category))
+			}
+		}
+	default:
 		panic(core.Unreadable(at, event))
+	}
+}
+
+// retag changes the tags of a job or a template, and nothing else of it: lastUpdatedAt is of the job itself.
+func retag(tx kv.Tx, on *v1.TaggedResource, change func([]*v1.Tag) []*v1.Tag) {
+	if number := on.GetJob(); number != 0 {
+		if row := load(tx, number); row != nil {
+			row.Tags = change(row.Tags)
+			store(tx, jobKey(number), row)
+		}
+		return
+	}
+	if row := loadTemplate(tx, on.GetTemplateId()); row != nil {
+		row.Tags = change(row.Tags)
+		store(tx, templateKey(on.GetTemplateId()), row)
 	}
 }
 

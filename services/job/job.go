@@ -35,6 +35,16 @@ func (j jobs) Decide(s *core.Step, cmd proto.Message) (proto.Message, error) {
 		return j.associate(s, cmd)
 	case *v1.DeleteJob:
 		return remove(s, cmd)
+	case *v1.CreateTemplate:
+		return j.createTemplate(s, cmd)
+	case *v1.DeleteTemplate:
+		return j.deleteTemplate(s, cmd)
+	case *v1.TagResource:
+		return tag(s, cmd)
+	case *v1.UntagResource:
+		return untag(s, cmd)
+	case *v1.ConfigureEvents:
+		return configureEvents(s, cmd)
 	}
 	return nil, core.Unknown("job", cmd)
 }

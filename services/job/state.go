@@ -18,6 +18,8 @@ const (
 	tableNext       = 'n' // ms, job number → nothing: the earlier of its moments
 	tableEnded      = 'r' // ms, job number → nothing: when it was completed or canceled
 	tableCount      = 'c' // which → 8 bytes
+	tableTemplate   = 't' // template id → v1.TemplateRow
+	tableEvents     = 'e' // category, one byte → nothing, if its events are published
 )
 
 func idKey(job id.Job) kv.Key            { return kv.NewKey(tableID).String(string(job)) }
