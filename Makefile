@@ -99,7 +99,7 @@ bench-million: build ## 1,000,000 things in one group, one job: time, memory, a 
 	$(GO) run ./loadtest million --drover bin/drover
 
 .PHONY: ci
-ci: lint proto-check test-race demo ## What CI runs, beside the demos of many processes
+ci: lint proto-check test-race demo demo-abort ## What CI runs, beside the demos of many processes
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -50,6 +50,9 @@ func (r *Reason) Sentence() string {
 	case ReasonCode_REASON_CODE_JOB_UNKNOWN:
 		return "the home does not know the job"
 	case ReasonCode_REASON_CODE_ABORT_CRITERIA:
+		if len(r.GetNumbers()) == 0 {
+			return "the job was aborted: a criterion was met"
+		}
 		return fmt.Sprintf("abort criterion %d was met: %d failures among %d executions that have ended, %s or more", n(0)+1, n(1), n(2), percent(n(3)))
 	case ReasonCode_REASON_CODE_END_TIME:
 		return "the job's end time came, " + when(n(0))
