@@ -1,7 +1,8 @@
 // Package progress is the read model of a job's counters.
 //
 // Each row is the sum of what one log says of one job, so that no two logs write one row; Counts adds them up when
-// asked. Of execution logs it reads the commits' tallies and no entry. (design §3, §6)
+// asked. Of execution logs it reads the commits' tallies and no entry. A job that was deleted has none of the first and the
+// last kind; what it selected stays, a few bytes, for log.targeting does not say when. (design §3, §6)
 //
 //	h job home           homeSum (one execution log)
 //	s job                selectionSum (log.targeting)
@@ -44,6 +45,10 @@ func Apply(tx kv.Tx, log id.Log, c *v1.Commit) {
 
 func executions(tx kv.Tx, home id.Home, t *v1.Tally, at int64) {
 	key := homeKey(t.GetJob()).Uint(uint64(home))
+	if t.GetSettled() == v1.JobPhase_JOB_PHASE_DELETED {
+		tx.Delete(key) // this home has forgotten the job
+		return
+	}
 	s := readHome(tx, key)
 	s.counts.Add(t)
 	if len(t.GetAttempts()) > 0 {
@@ -57,6 +62,10 @@ func executions(tx kv.Tx, home id.Home, t *v1.Tally, at int64) {
 
 func selection(tx kv.Tx, e *v1.Event) {
 	switch event := e.GetEvent().(type) {
+	case *v1.Event_SelectionStarted: // another one of a continuous job, or the first
+		s := readSelection(tx, event.SelectionStarted.GetJob())
+		s.finished = false
+		tx.Set(selectionKey(event.SelectionStarted.GetJob()), s.row())
 	case *v1.Event_ThingsSelected:
 		s := readSelection(tx, event.ThingsSelected.GetJob())
 		s.things += uint64(len(event.ThingsSelected.GetThings()))
@@ -76,11 +85,20 @@ func rollout(tx kv.Tx, e *v1.Event) {
 	}
 	switch event := e.GetEvent().(type) {
 	case *v1.Event_ThingsWaiting:
-		change(event.ThingsWaiting.GetJob(), func(s *rolloutSum) { s.joined += uint64(len(event.ThingsWaiting.GetThings())) })
+		change(event.ThingsWaiting.GetJob(), func(s *rolloutSum) { s.came += uint64(len(event.ThingsWaiting.GetThings())) })
+	case *v1.Event_ThingsJoined:
+		change(event.ThingsJoined.GetJob(), func(s *rolloutSum) {
+			s.came += uint64(len(event.ThingsJoined.GetThings()))
+			s.joined += uint64(len(event.ThingsJoined.GetThings()))
+		})
 	case *v1.Event_ExecutionsReleased:
 		change(event.ExecutionsReleased.GetJob(), func(s *rolloutSum) { s.released += uint64(len(event.ExecutionsReleased.GetThings())) })
 	case *v1.Event_ThingsDropped:
 		change(event.ThingsDropped.GetJob(), func(s *rolloutSum) { s.dropped += event.ThingsDropped.GetThings() })
+	case *v1.Event_JobDrained:
+		if event.JobDrained.GetPhase() == v1.JobPhase_JOB_PHASE_DELETED {
+			tx.Delete(rolloutKey(event.JobDrained.GetJob()))
+		}
 	}
 }
 
@@ -95,7 +113,7 @@ func Counts(r kv.Reader, job uint64) *v1.JobCounts {
 	return &v1.JobCounts{
 		Attempts: sum.counts.Statuses(),
 		Selected: selected.things, SelectionFinished: selected.finished,
-		Waiting: rollout.waiting(), Released: rollout.released, Dropped: rollout.dropped,
+		Waiting: rollout.waiting(), Released: rollout.released, Dropped: rollout.dropped, Joined: rollout.joined,
 		Refused: uint64(sum.counts.Refused), Deleted: uint64(sum.counts.Deleted),
 		Open: sum.counts.Open, Good: sum.counts.Good, Harmed: sum.counts.Harmed, Void: sum.counts.Void,
 		FirstChangeMs: sum.first, LastChangeMs: sum.last,

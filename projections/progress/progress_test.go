@@ -14,6 +14,7 @@ const (
 	queued     = v1.ExecutionStatus_EXECUTION_STATUS_QUEUED
 	inProgress = v1.ExecutionStatus_EXECUTION_STATUS_IN_PROGRESS
 	succeeded  = v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED
+	failed     = v1.ExecutionStatus_EXECUTION_STATUS_FAILED
 )
 
 func TestCountsAreTheSumOfAllHomes(t *testing.T) {
@@ -70,6 +71,59 @@ func TestSelectionAndRolloutAreCountedFromTheirLogs(t *testing.T) {
 	}
 }
 
+// Shows: joined things count among those that waited, what was deleted counts as deleted, and another selection is one
+// that has not finished.
+func TestWhatJoinsLaterAndWhatIsDeletedCounts(t *testing.T) {
+	m := kv.NewOverlay(kv.NewMemory())
+	things := []*v1.ThingRef{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+	Apply(m, id.TargetingLog, entries(
+		&v1.Event{Event: &v1.Event_SelectionStarted{SelectionStarted: &v1.SelectionStarted{Job: 7}}},
+		&v1.Event{Event: &v1.Event_ThingsSelected{ThingsSelected: &v1.ThingsSelected{Job: 7, Things: things}}},
+		&v1.Event{Event: &v1.Event_SelectionFinished{SelectionFinished: &v1.SelectionFinished{Job: 7, Things: 3}}},
+		&v1.Event{Event: &v1.Event_ThingsSelected{ThingsSelected: &v1.ThingsSelected{Job: 7, Things: things[:2], Joined: true}}},
+	))
+	Apply(m, id.RolloutLog, entries(
+		&v1.Event{Event: &v1.Event_ThingsWaiting{ThingsWaiting: &v1.ThingsWaiting{Job: 7, Things: things}}},
+		&v1.Event{Event: &v1.Event_ThingsJoined{ThingsJoined: &v1.ThingsJoined{Job: 7, Things: things[:2]}}},
+		&v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{Job: 7, Things: things[:2], Joined: true}}},
+		&v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{Job: 7, Things: things[:1]}}},
+		&v1.Event{Event: &v1.Event_ThingsDropped{ThingsDropped: &v1.ThingsDropped{Job: 7, Things: 1}}},
+	))
+	// Of three released things one has retried and succeeded, one joined again after that, one was deleted while a retry
+	// of it was due.
+	Apply(m, id.ExecutionLog(0), tallies(1000, &v1.Tally{Job: 7, Attempts: counts(queued, 1, succeeded, 1, failed, 1), Open: 1, Good: 1, Deleted: 1}))
+	want := &v1.JobCounts{
+		Attempts: counts(queued, 1, succeeded, 1, failed, 1), Open: 1, Good: 1, Deleted: 1,
+		Selected: 5, SelectionFinished: true, Waiting: 1, Released: 3, Dropped: 1, Joined: 2, FirstChangeMs: 1000, LastChangeMs: 1000,
+	}
+	got := Counts(m, 7)
+	if !proto.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if ended := got.Good + got.Harmed + got.Void + int64(got.Refused) + int64(got.Deleted); uint64(ended+got.Open) != got.Released {
+		t.Errorf("%d open and %d ended of %d released", got.Open, ended, got.Released)
+	}
+
+	Apply(m, id.TargetingLog, entries(&v1.Event{Event: &v1.Event_SelectionStarted{SelectionStarted: &v1.SelectionStarted{Job: 7}}}))
+	if got := Counts(m, 7); got.SelectionFinished || got.Selected != 5 {
+		t.Errorf("while another target is selected: %v", got)
+	}
+}
+
+func TestADeletedJobKeepsOnlyWhatItSelected(t *testing.T) {
+	m := kv.NewOverlay(kv.NewMemory())
+	Apply(m, id.ExecutionLog(0), tallies(1000, &v1.Tally{Job: 7, Attempts: counts(queued, 3), Open: 3}))
+	Apply(m, id.RolloutLog, entries(&v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{Job: 7, Things: []*v1.ThingRef{{Name: "a"}}}}}))
+	Apply(m, id.ExecutionLog(0), tallies(2000, &v1.Tally{Job: 7, Attempts: counts(queued, -3), Open: -3, Deleted: 3, Settled: v1.JobPhase_JOB_PHASE_DELETED}))
+	Apply(m, id.RolloutLog, entries(&v1.Event{Event: &v1.Event_JobDrained{JobDrained: &v1.JobDrained{Job: 7, Phase: v1.JobPhase_JOB_PHASE_DELETED}}}))
+	if got := Counts(m, 7); !proto.Equal(got, &v1.JobCounts{}) {
+		t.Errorf("got %v", got)
+	}
+	for k := range m.Scan(nil, nil) {
+		t.Errorf("left behind: %q", k)
+	}
+}
+
 func TestAJobThatIsNotKnownHasNoCounts(t *testing.T) {
 	if got := Counts(kv.NewMemory(), 7); !proto.Equal(got, &v1.JobCounts{}) {
 		t.Errorf("got %v", got)
@@ -80,7 +134,7 @@ func TestAJobThatIsNotKnownHasNoCounts(t *testing.T) {
 func FuzzSums(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte(homeSum{first: 5, last: 6}.row()))
-	f.Add([]byte(rolloutSum{joined: 5, released: 6}.row()))
+	f.Add([]byte(rolloutSum{came: 5, joined: 4, released: 6}.row()))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		attempt := func(parse func() kv.Row, again func(kv.Row) kv.Row) {
 			defer func() {

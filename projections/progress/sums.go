@@ -60,22 +60,25 @@ func readSelection(r kv.Reader, job uint64) (s selectionSum) {
 	return s
 }
 
-// rolloutSum is what log.rollout says of a job's things: how many came to wait, were released, were dropped.
-type rolloutSum struct{ joined, released, dropped uint64 }
+// rolloutSum is what log.rollout says of a job's things: how many came to wait, of those how many by joining a target
+// later, and how many were released, were dropped. A thing that joins again counts again.
+type rolloutSum struct{ came, joined, released, dropped uint64 }
 
 // waiting is how many things are neither released nor dropped.
 func (s rolloutSum) waiting() uint64 {
-	if gone := s.released + s.dropped; gone < s.joined {
-		return s.joined - gone
+	if gone := s.released + s.dropped; gone < s.came {
+		return s.came - gone
 	}
 	return 0
 }
 
-func (s rolloutSum) row() kv.Row { return kv.Row(nil).Uint(s.joined).Uint(s.released).Uint(s.dropped) }
+func (s rolloutSum) row() kv.Row {
+	return kv.Row(nil).Uint(s.came).Uint(s.joined).Uint(s.released).Uint(s.dropped)
+}
 
 func parseRollout(value []byte) (s rolloutSum) {
 	f := kv.NewFields(value)
-	s.joined, s.released, s.dropped = f.Uint(), f.Uint(), f.Uint()
+	s.came, s.joined, s.released, s.dropped = f.Uint(), f.Uint(), f.Uint(), f.Uint()
 	f.Must("a rollout's sums")
 	return s
 }
