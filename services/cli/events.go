@@ -139,11 +139,27 @@ func (a *app) printFed(e *v1.RecordedEvent, number uint64) error {
 	if line := eventLine(body, e.GetJobId()); line != "" {
 		out.WriteString(" " + line)
 	}
-	if why := sentence(e.GetEntry().GetReason()); why != "" {
+	if why := remarkOn(e); why != "" {
 		out.WriteString("  # " + why)
 	}
 	_, err := fmt.Fprintln(a.out, strings.TrimRight(out.String(), " "))
 	return err
+}
+
+// remarkOn is what stands behind an event's fields: its reason, or for turns of a job whose fields are numbers what they
+// mean.
+func remarkOn(e *v1.RecordedEvent) string {
+	switch e.GetEntry().GetEvent().GetEvent().(type) {
+	case *v1.Event_AbortTriggered, *v1.Event_JobEndReached, *v1.Event_JobUpdated:
+		return jobSentence(e)
+	case *v1.Event_JobWindowOpened, *v1.Event_JobWindowClosed:
+		if e.GetEntry().GetReason() == nil {
+			t := new(jobTeller)
+			t.hear(e)
+			return t.story()[0].Text
+		}
+	}
+	return sentence(e.GetEntry().GetReason())
 }
 
 // eventView is one event of a stream.
@@ -155,6 +171,7 @@ type eventView struct {
 	Cause    object      `json:"cause,omitempty"`
 	Reason   *reasonView `json:"reason,omitempty"`
 	Data     object      `json:"data"`
+	Text     string      `json:"text,omitempty"` // what it means, where its reason does not say so
 	Feed     uint64      `json:"feed,omitempty"` // its number there; with --follow only
 }
 
@@ -180,6 +197,9 @@ func viewEvent(e *v1.RecordedEvent) eventView {
 	}
 	if r := e.GetEntry().GetReason(); r != nil {
 		v.Reason = &reasonView{Code: enumName(r.GetCode()), Numbers: r.GetNumbers(), Text: sentence(r)}
+	}
+	if text := remarkOn(e); v.Reason == nil || text != v.Reason.Text {
+		v.Text = text
 	}
 	return v
 }

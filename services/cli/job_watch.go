@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,8 +19,9 @@ func jobWatch(a *app) *cobra.Command {
 		Use:   "watch JOB",
 		Short: "Follow a job to its end",
 		Long: `Follows a job: a bar with the count of every status, the pace and the time left on a terminal, a line a second elsewhere,
-with --output json a document a second. It ends when the job is COMPLETED, with status 0, or when it is CANCELED and its
-last execution has ended, with status 1. Leaving it with Ctrl-C changes nothing.`,
+with --output json a document a second. It ends when the job is COMPLETED, with status 0, or when it is CANCELED or aborted and
+its last execution has ended, or deleted, with status 1. A job that is SCHEDULED, or whose maintenance window is closed, is
+waited for; a continuous job without an end time never ends by itself. Leaving it with Ctrl-C changes nothing.`,
 		Example:           `  drover job watch fw-1`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.completeJobs,
@@ -39,12 +41,23 @@ func (a *app) watchJob(ctx context.Context, job string) error {
 	live = live && !a.json()
 	var m meter
 	var said time.Time
+	var number uint64 // the job's; 0 before the first answer
 	for {
 		r, err := describeForWatch(ctx, a, job)
+		if number != 0 && (refusedAs(err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND) || err == nil && r.GetJob().GetJob() != number) {
+			if live {
+				fmt.Fprintln(a.err)
+			}
+			return fmt.Errorf("job %s was deleted", job)
+		}
 		if err != nil {
 			return err
 		}
 		v := viewJob(r.GetJob(), r.GetCounts())
+		if number == 0 && endless(v) && !a.json() {
+			fmt.Fprintf(a.err, "%s is continuous and has no end time: it goes on until it is canceled; ^C leaves it alone\n", v.JobID)
+		}
+		number = v.Job
 		if v.Counts == nil {
 			v.Counts = new(countsView)
 		}
@@ -104,22 +117,47 @@ func (a *app) watchEnd(v jobView) error {
 		}
 	}
 	if v.Status == enumName(v1.JobStatus_JOB_STATUS_CANCELED) {
-		return fmt.Errorf("job %s was canceled", v.JobID)
+		return errors.New(canceledText(v))
 	}
 	return nil
 }
 
-// ended counts executions in a final status.
+// endless says that a job does not end by itself.
+func endless(v jobView) bool {
+	return v.TargetSelection == enumName(v1.TargetSelection_TARGET_SELECTION_CONTINUOUS) && (v.Scheduling == nil || v.Scheduling.EndTime == "") && !watchOver(v) &&
+		v.Status != enumName(v1.JobStatus_JOB_STATUS_CANCELED)
+}
+
+// canceledText says why a job was canceled: by an abort criterion, or by somebody.
+func canceledText(v jobView) string {
+	const aborted = "ABORT_CRITERIA_MET"
+	text := "job " + v.JobID + " was canceled"
+	if v.ReasonCode == aborted {
+		text = "job " + v.JobID + " was aborted"
+	} else if v.ReasonCode != "" {
+		text += ", " + v.ReasonCode
+	}
+	return text + remarkOf(v.Comment)
+}
+
+// ended counts things that have ended, whatever their attempts; where only executions are counted, those in a final
+// status.
 func (c *countsView) ended() int64 {
+	if n := c.Good + c.Harmed + c.Void; n+c.Open > 0 {
+		return n
+	}
 	return c.Succeeded + c.Failed + c.Rejected + c.TimedOut + c.Canceled + c.Removed
 }
 
 // watchLine is one look at a job: 734/1,000  queued 12 … · 210/s · 2s left.
 func watchLine(v jobView, m *meter, bar bool) string {
 	c := v.Counts
-	total := int64(c.Selected) - int64(c.Refused) - int64(c.Dropped)
+	total := max(0, int64(c.Selected)-int64(c.Refused)-int64(c.Dropped)-int64(c.Deleted))
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s ", v.JobID)
+	if state := watchState(v); state != "" {
+		out.WriteString(state + " ")
+	}
 	if bar {
 		out.WriteString(drawBar(c.ended(), total, 24) + " ")
 	}
@@ -146,6 +184,25 @@ func watchLine(v jobView, m *meter, bar bool) string {
 		}
 	}
 	return out.String()
+}
+
+// watchState is the status of a job at which it does not go on by itself now, and until when: "SCHEDULED, starts at …".
+func watchState(v jobView) string {
+	switch {
+	case v.Status == enumName(v1.JobStatus_JOB_STATUS_IN_PROGRESS) && v.EndReached:
+		return "(its end time has come)"
+	case v.Status == enumName(v1.JobStatus_JOB_STATUS_IN_PROGRESS) && v.WindowOpen != nil && *v.WindowOpen:
+		return "(window " + v.windowText() + ")"
+	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.WindowOpen != nil && v.Counts.Selected > 0:
+		return "SCHEDULED (window " + v.windowText() + ")"
+	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.WindowChangesAt != "":
+		return "SCHEDULED (starts at " + v.WindowChangesAt + ")"
+	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.Scheduling != nil && v.Scheduling.StartTime != "":
+		return "SCHEDULED (starts at " + v.Scheduling.StartTime + ")"
+	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED), v.Status == enumName(v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS):
+		return v.Status
+	}
+	return ""
 }
 
 func drawBar(done, total int64, width int) string {

@@ -222,3 +222,63 @@ func TestTheBarIsFullAtTheEnd(t *testing.T) {
 		t.Errorf("rate %v", m.rate())
 	}
 }
+
+// What a watcher reads of each state of a job, and how it ends.
+func TestJobWatchSaysWhatIsWaitedForAndHowItEnded(t *testing.T) {
+	gone := refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "jobId", "there is no job fw-1")
+	with := func(r *v1.DescribeJobReply, change func(*v1.JobRow)) *v1.DescribeJobReply { change(r.Job); return r }
+	windowed := func(status v1.JobStatus, open bool) *v1.DescribeJobReply {
+		return with(jobAt(status, true, n(queued, 10)), func(j *v1.JobRow) {
+			j.TargetSelection = v1.TargetSelection_TARGET_SELECTION_CONTINUOUS
+			j.Scheduling = &v1.SchedulingConfig{Windows: []*v1.MaintenanceWindow{{StartTime: "cron(30 2 ? * SUN *)", DurationMinutes: 90}}}
+			j.WindowOpen, j.WindowChangesAtMs = open, noon
+		})
+	}
+	scheduled := with(jobAt(v1.JobStatus_JOB_STATUS_SCHEDULED, false), func(j *v1.JobRow) { j.Scheduling = &v1.SchedulingConfig{StartTime: "2026-11-29 02:30"} })
+	done := jobAt(v1.JobStatus_JOB_STATUS_COMPLETED, false, n(succeeded, 10))
+	retried := jobAt(v1.JobStatus_JOB_STATUS_IN_PROGRESS, true, n(v1.ExecutionStatus_EXECUTION_STATUS_FAILED, 12), n(succeeded, 4), n(queued, 6))
+	retried.Counts.Good, retried.Counts.Open = 4, 6
+	aborted := with(jobAt(v1.JobStatus_JOB_STATUS_CANCELED, false, n(canceled, 10)), func(j *v1.JobRow) {
+		j.ReasonCode, j.Comment = "ABORT_CRITERIA_MET", "abort criterion 1 was met"
+	})
+	for _, c := range []struct {
+		answers []any
+		status  int
+		says    []string
+	}{
+		{[]any{scheduled, done}, exitDone, []string{"fw-1 SCHEDULED (starts at 2026-11-29 02:30) 0/10", "fw-1 is COMPLETED"}},
+		{[]any{windowed(v1.JobStatus_JOB_STATUS_SCHEDULED, false), done}, exitDone,
+			[]string{"continuous and has no end time: it goes on until it is canceled", "fw-1 SCHEDULED (window closed, opens at 2026-11-25T12:00:00.000Z) 0/10"}},
+		{[]any{windowed(v1.JobStatus_JOB_STATUS_IN_PROGRESS, true), done}, exitDone, []string{"fw-1 (window open until 2026-11-25T12:00:00.000Z) 0/10"}},
+		{[]any{retried, done}, exitDone, []string{"fw-1 4/10  queued 6  succeeded 4  failed 12"}},
+		{[]any{aborted}, exitFailed, []string{"fw-1 is CANCELED", "drover: job fw-1 was aborted: abort criterion 1 was met\n"}},
+		{[]any{jobAt(v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS, true, n(queued, 3)), gone}, exitFailed, []string{"fw-1 DELETION_IN_PROGRESS 0/10", "job fw-1 was deleted"}},
+		{[]any{jobAt(v1.JobStatus_JOB_STATUS_IN_PROGRESS, true, n(queued, 3)), with(jobAt(v1.JobStatus_JOB_STATUS_IN_PROGRESS, true), func(j *v1.JobRow) { j.Job = 7 })}, exitFailed,
+			[]string{"job fw-1 was deleted"}},
+	} {
+		s := newSystem(t)
+		var mu sync.Mutex
+		answers := c.answers
+		answer(s, bus.DescribeJob, func(*v1.DescribeJob) (*v1.DescribeJobReply, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			now := answers[0]
+			if len(answers) > 1 {
+				answers = answers[1:]
+			}
+			if err, ok := now.(error); ok {
+				return nil, err
+			}
+			return now.(*v1.DescribeJobReply), nil
+		})
+		s.want(s.run("job", "watch", "fw-1"), c.status, c.says...)
+	}
+}
+
+// The events of the rules as a line each: what their numbers mean stands behind them.
+func TestEventsOfTheRulesSayWhatTheyMean(t *testing.T) {
+	s := newSystem(t)
+	anAbortedJob()[16:17].serve(s)
+	s.want(s.run("events"), exitDone, "rollout@30       AbortTriggered", "failures=5 executed=21 crossing=execution.3@12", "  # abort criterion 1 was met: 5 of 21 executions that have ended are FAILED")
+	s.want(s.run("events", "-o", "json"), exitDone, `"text":"abort criterion 1 was met`, `"thresholdHundredths":2000`)
+}
