@@ -152,7 +152,7 @@ func TestACommandLineThatIsNotUnderstoodIsUsage(t *testing.T) {
 		"job create j --from f --document {}", "job create j --from /no/such/file", "job create j --document @/no/such/file --target thing/t",
 		"thing create", "thing create a --from f", "thing create --prefix p", "thing create --count 3", "thing create --prefix p --count -1",
 		"group add g", "group add g t --from f", "execution describe j", "job list --output yaml", "job list --timeout 0s", "job list --timeout x",
-		"simulate", "simulate --devices 0", "simulate --devices 1 --mqtt --nats", "simulate --devices 1 --fail-rate 2", "audit job j --expect SUCCEEDED",
+		"up --limits AWS", "up --retention-days -1", "serve job --data /no/such --limits x", "simulate", "simulate --devices 0", "simulate --devices 1 --mqtt --nats", "simulate --devices 1 --fail-rate 2", "audit job j --expect SUCCEEDED",
 		"audit job j --expect NOTHING=3", "audit job j --expect transitions=x", "audit job j --journal /no/such/file", "version x", "events --follow x",
 		"audit log list", // --server is there, and it reads a folder
 	} {

@@ -39,7 +39,8 @@ next; the file is gone when it has stopped. ^C stops it; nothing that was acknow
 Before it serves anything it reads every log to its end. If one does not hold what it held, it stops with exit status
 1 and names the log and the commits.`,
 		Example: `  drover up
-  drover up --data /var/lib/drover --nats-port 0 --mqtt-port 1883`,
+  drover up --data /var/lib/drover --nats-port 0 --mqtt-port 1883
+  drover up --limits aws --retention-days 90`,
 		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			level := slog.LevelWarn
@@ -48,6 +49,9 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 			}
 			cfg.Logger = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 			cfg.Data = a.dataDir()
+			if err := checkLimits(cfg); err != nil {
+				return err
+			}
 			if cfg.MQTTPort == 0 && !cmd.Flags().Changed("device-port") {
 				cfg.DevicePort = 0
 			}
@@ -69,9 +73,22 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
+	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which jobs are refused: default, or aws for AWS's")
+	f.IntVar(&cfg.RetentionDays, "retention-days", 0, "for how long a job is kept after it has ended (default 730)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on a broker that does not flush what it acknowledges")
 	f.BoolVarP(&verbose, "verbose", "v", false, "say more on stderr")
 	return c
+}
+
+// checkLimits refuses what --limits and --retention-days may not be.
+func checkLimits(cfg node.Config) error {
+	if cfg.Limits != "default" && cfg.Limits != "aws" {
+		return usagef("--limits %q: default or aws is allowed", cfg.Limits)
+	}
+	if cfg.RetentionDays < 0 {
+		return usagef("--retention-days %d: 1 or more is needed, or 0 for 730", cfg.RetentionDays)
+	}
+	return nil
 }
 
 // threads lets twice as many goroutines run at once as there are cores. The kernel then shares the cores between

@@ -63,6 +63,11 @@ type Config struct {
 	FeedBytes int64
 	// Region and Account stand in the ARNs of events on AWS's event topics; default us-east-1 and 123456789012.
 	Region, Account string
+	// Limits are the numbers by which jobs are refused, for the role job: "default" (also if empty), or "aws" for AWS's.
+	// Every process with that role is given the same.
+	Limits string
+	// RetentionDays is for how long a job is kept after it has ended, for the role job; 0 is AWS's number, 730.
+	RetentionDays int
 	// AllowUnsafeSync runs on brokers that do not flush every write. What they acknowledged can then be lost.
 	AllowUnsafeSync bool
 	Version         string
@@ -132,6 +137,9 @@ func (c *Config) complete() error {
 		if _, err := ParseRole(string(r)); err != nil {
 			return err
 		}
+	}
+	if _, err := c.limits(); err != nil {
+		return err
 	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1"

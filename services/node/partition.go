@@ -259,7 +259,11 @@ func (p *partition) hostConfig(d *doors) host.Config {
 func (p *partition) newCore() core.Core {
 	switch p.name.Service {
 	case v1.Service_SERVICE_JOB:
-		return job.New(job.DefaultLimits())
+		limits, err := p.n.cfg.limits()
+		if err != nil {
+			panic("node: a configuration that was complete is not: " + err.Error())
+		}
+		return job.New(limits)
 	case v1.Service_SERVICE_TARGETING:
 		return targeting.New(targeting.DefaultLimits())
 	case v1.Service_SERVICE_ROLLOUT:
