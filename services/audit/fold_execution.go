@@ -104,7 +104,7 @@ func (f *fold) deleted(at Place, e *v1.ExecutionDeleted) {
 	if x == nil {
 		return
 	}
-	last, due := t.Executions[len(t.Executions)-1] == x, t.retryDue(x)
+	last, due := t.lastOfRelease(x), t.retryDue(x)
 	if last != e.GetLast() || due != e.GetRetryDue() || x.Status() != e.GetStatus() {
 		f.strange(at, "execution %d of job %s on %s is deleted as %s, the last %v, its retry due %v; it is %s, %v, %v",
 			x.Number, j.ID, t.Name, StatusName(e.GetStatus()), e.GetLast(), e.GetRetryDue(), StatusName(x.Status()), last, due)

@@ -35,7 +35,7 @@ func (f *fold) rollout(at Place, event *v1.Event) {
 		}
 		return
 	case *v1.Event_WaitingComplete:
-		j.WaitingTold = int64(e.WaitingComplete.GetThings())
+		j.WaitingTold = max(j.WaitingTold, 0) + int64(e.WaitingComplete.GetThings())
 		return
 	case *v1.Event_ExecutionsReleased:
 		f.released(at, e.ExecutionsReleased)

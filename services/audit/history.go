@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"slices"
+
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 )
@@ -151,7 +153,7 @@ type Execution struct {
 	Steps  []Step
 	// Dropped is where the retry that was due was given up, Deleted where the attempt was deleted; nil if it was not.
 	Dropped, Deleted *Place
-	// When it was deleted: it was the thing's last attempt; a retry of it was due.
+	// When it was deleted: it was the last attempt of its release; a retry of it was due.
 	DeletedLast, DeletedDue bool
 }
 
@@ -223,7 +225,14 @@ func (j *Job) thing(name string) *Thing {
 
 // retryDue says that another attempt is to follow this one, and has not.
 func (t *Thing) retryDue(x *Execution) bool {
-	return x.Last().RetryDue && x.Dropped == nil && t.Executions[len(t.Executions)-1] == x
+	return x.Last().RetryDue && x.Dropped == nil && t.lastOfRelease(x)
+}
+
+// lastOfRelease says that no retry follows an attempt. One that follows because the thing joined a continuous job again
+// belongs to another release, and counts by itself.
+func (t *Thing) lastOfRelease(x *Execution) bool {
+	i := slices.Index(t.Executions, x)
+	return i == len(t.Executions)-1 || t.Executions[i+1].Retry == 0
 }
 
 // execution finds an attempt by its number.

@@ -60,7 +60,7 @@ var imports = map[string][]string{
 	"services/cli":              {"proto/...", "services/node", "services/bus", "services/fronts/feed", "services/broker", "services/audit/...", "services/job/document", "loadtest/...", "eventstore/...", "projections/..."},
 	"services/audit":            {"eventstore", "proto/...", "projections/..."},
 	"services/audit/invariants": {"eventstore", "proto/...", "projections/...", "services/audit"},
-	"services/sim":              {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/job", "services/sim/stage"},
+	"services/sim":              {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/job", "services/audit", "services/audit/invariants", "services/sim/stage"},
 	"services/sim/stage":        {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/job", "services/targeting", "services/rollout", "services/execution"},
 	"services/scenario":         {"proto/...", "eventstore", "projections", "projections/kv", "projections/jobs", "projections/executions", "projections/fleet", "services/core", "services/host", "services/job", "services/bus", "services/fronts/device", "services/sim/stage"},
 	"services/house":            {},

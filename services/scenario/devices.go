@@ -71,20 +71,24 @@ func (p *player) devices(rest string) error {
 func (p *player) publish(thing, op, payload string) (topic string, data []byte, err error) {
 	before, to, asks := p.reporting(thing, op, payload)
 	topic, data, err = p.s.Device(topicPrefix+thing+"/jobs/"+op, []byte(payload), thing)
-	if asks && strings.HasSuffix(topic, "/rejected") && !strings.Contains(string(data), `"VersionMismatch"`) {
-		p.reach.Cells[Cell{before, to.Word(), "device", true}] = true
+	if !asks || !strings.HasSuffix(topic, "/rejected") || strings.Contains(string(data), `"VersionMismatch"`) {
+		return topic, data, err
 	}
+	if strings.Contains(string(data), `"ResourceNotFound"`) {
+		before = "none" // hidden, or being deleted: for the device it is not there
+	}
+	p.reach.Cells[Cell{before, to.Word(), "device", true}] = true
 	return topic, data, err
 }
 
-// reporting says which transition an update asks for.
+// reporting says which transition of the latest attempt an update asks for.
 func (p *player) reporting(thing, op, payload string) (from string, to v1.ExecutionStatus, asks bool) {
 	jobID, kind, _ := strings.Cut(op, "/")
-	if kind != "update" {
-		return "", 0, false
+	var body struct {
+		Status          string
+		ExecutionNumber uint64
 	}
-	var body struct{ Status string }
-	if json.Unmarshal([]byte(payload), &body) != nil {
+	if kind != "update" || json.Unmarshal([]byte(payload), &body) != nil || body.ExecutionNumber != 0 {
 		return "", 0, false
 	}
 	to = v1.ExecutionStatus(v1.ExecutionStatus_value["EXECUTION_STATUS_"+body.Status])

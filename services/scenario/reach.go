@@ -1,8 +1,6 @@
 package scenario
 
 import (
-	"errors"
-
 	"github.com/droverhq/drover/eventstore"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 )
@@ -30,7 +28,7 @@ type reach struct {
 	Cells map[Cell]bool
 	ids   map[string]uint64             // of jobs, the latest
 	jobs  map[uint64]map[string]attempt // by number and thing: the latest attempt
-	stops map[uint64]v1.ReasonCode
+	stops map[uint64]v1.ReasonCode      // why rollout stopped a job, the last time
 }
 
 func newReach() *reach {
@@ -53,14 +51,6 @@ func word(s v1.ExecutionStatus) string {
 	return s.Word()
 }
 
-// refused records that somebody was refused what would have led to a status.
-func (r *reach) refused(from string, to v1.ExecutionStatus, by string, err error) {
-	var refusal *v1.Refusal
-	if errors.As(err, &refusal) && refusal.Code != v1.RefusalCode_REFUSAL_CODE_VERSION_MISMATCH {
-		r.Cells[Cell{from, to.Word(), by, true}] = true
-	}
-}
-
 // commit records the transitions of a commit.
 func (r *reach) commit(c *eventstore.Commit) {
 	for _, e := range c.Entries {
@@ -68,13 +58,17 @@ func (r *reach) commit(c *eventstore.Commit) {
 		case *v1.Event_JobCreated:
 			r.ids[x.JobCreated.JobId] = x.JobCreated.Job
 			r.jobs[x.JobCreated.Job] = map[string]attempt{}
+		case *v1.Event_JobStopped:
+			r.stops[x.JobStopped.Job] = e.Reason.GetCode()
 		case *v1.Event_ExecutionQueued:
 			q := x.ExecutionQueued
 			r.Cells[Cell{From: "none", To: "QUEUED", By: "service"}] = true
 			r.jobs[q.Job][q.Thing.GetName()] = attempt{q.Job, q.ExecutionNumber, v1.ExecutionStatus_EXECUTION_STATUS_QUEUED}
 		case *v1.Event_ExecutionChanged:
 			ch := x.ExecutionChanged
-			r.Cells[Cell{From: word(ch.From), To: ch.To.Word(), By: by(e, ch)}] = true
+			if by := r.by(e, ch); by != "" {
+				r.Cells[Cell{From: word(ch.From), To: ch.To.Word(), By: by}] = true
+			}
 			if a := r.jobs[ch.Job][ch.Thing]; a.number == ch.ExecutionNumber {
 				a.status = ch.To
 				r.jobs[ch.Job][ch.Thing] = a
@@ -87,16 +81,24 @@ func (r *reach) commit(c *eventstore.Commit) {
 	}
 }
 
-// by tells who made a transition, from its reason.
-func by(e *v1.Entry, c *v1.ExecutionChanged) string {
-	switch e.Reason.GetCode() {
-	case v1.ReasonCode_REASON_CODE_REPORTED, v1.ReasonCode_REASON_CODE_START_NEXT:
+// by tells who made a transition, from its reason. What a home cancels because the job is stopped, the service does where
+// nobody asked for that: a criterion was met, or the end time came. It is empty for a cancel of one execution, which is
+// recorded where it is asked for: of what is queued the event does not say whether it was by force.
+func (r *reach) by(e *v1.Entry, c *v1.ExecutionChanged) string {
+	code := e.Reason.GetCode()
+	stop := r.stops[c.Job]
+	switch {
+	case code == v1.ReasonCode_REASON_CODE_REPORTED, code == v1.ReasonCode_REASON_CODE_START_NEXT,
+		code == v1.ReasonCode_REASON_CODE_RETRY_DEFERRED && c.To == v1.ExecutionStatus_EXECUTION_STATUS_FAILED:
 		return "device"
-	case v1.ReasonCode_REASON_CODE_JOB_CANCELED, v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED, v1.ReasonCode_REASON_CODE_EXECUTION_CANCELED:
-		if c.ForceCanceled {
-			return "force"
-		}
+	case code == v1.ReasonCode_REASON_CODE_EXECUTION_CANCELED:
+		return ""
+	case stop == v1.ReasonCode_REASON_CODE_ABORT_CRITERIA, stop == v1.ReasonCode_REASON_CODE_END_TIME:
+		return "service"
+	case code == v1.ReasonCode_REASON_CODE_JOB_CANCELED:
 		return "cancel"
+	case code == v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED:
+		return "force"
 	}
 	return "service"
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/job"
 )
 
@@ -237,4 +238,60 @@ func counted(d *v1.DescribeJobReply) string {
 func (r *run) create(jobID, fields string) {
 	r.t.Helper()
 	r.bus("job create", `{"jobId":%q,"document":{"do":%q},%s}`, jobID, jobID, fields)
+}
+
+// homeOf is the log of a thing's home.
+func (r *run) homeOf(thing string) id.Log { return id.ExecutionLog(id.HomeOf(thing, homes)) }
+
+func (r *run) start(log id.Log) {
+	r.t.Helper()
+	if err := r.s.Start(log); err != nil {
+		r.t.Fatal(err)
+	}
+	r.advance(momentMs)
+}
+
+// queued counts the executions that were queued since it was called last.
+func queued(r *run) (n int) {
+	r.t.Helper()
+	eachEvent(r, func(e *v1.Event) {
+		if e.GetExecutionQueued() != nil {
+			n++
+		}
+	})
+	return n
+}
+
+// queuedBy tells after each of so many steps of time how many executions were queued in it.
+func (r *run) queuedBy(ms int64, steps int, tell func(n int)) {
+	r.t.Helper()
+	for range steps {
+		r.advance(ms)
+		tell(queued(r))
+	}
+}
+
+// firstEvent is the first of a kind among those that nobody has looked at.
+func firstEvent[E comparable](r *run, of func(*v1.Event) E) (first E) {
+	r.t.Helper()
+	var none E
+	eachEvent(r, func(e *v1.Event) {
+		if x := of(e); x != none && first == none {
+			first = x
+		}
+	})
+	return first
+}
+
+func eachEvent(r *run, see func(*v1.Event)) {
+	r.t.Helper()
+	commits, err := r.s.Commits()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, c := range commits {
+		for _, e := range c.Entries {
+			see(e.Event)
+		}
+	}
 }

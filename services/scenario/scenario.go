@@ -24,6 +24,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -210,13 +211,16 @@ func (p *player) canceling(m proto.Message) string {
 }
 
 func (p *player) canceled(m proto.Message, before string, err error) {
-	if c, ok := m.(*v1.CancelExecution); ok {
-		by := "cancel"
-		if c.Force {
-			by = "force"
-		}
-		p.reach.refused(before, v1.ExecutionStatus_EXECUTION_STATUS_CANCELED, by, err)
+	c, ok := m.(*v1.CancelExecution)
+	var refusal *v1.Refusal
+	if !ok || errors.As(err, &refusal) && refusal.Code == v1.RefusalCode_REFUSAL_CODE_VERSION_MISMATCH {
+		return
 	}
+	by := "cancel"
+	if c.Force {
+		by = "force"
+	}
+	p.reach.Cells[Cell{before, v1.ExecutionStatus_EXECUTION_STATUS_CANCELED.Word(), by, err != nil}] = true
 }
 
 // things makes things and a group: "lamps lamp-000..149".

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
 )
 
 // teller writes facts as lines for people. It knows jobs by their ids.
@@ -91,7 +92,7 @@ func (t *teller) job(number uint64) string {
 }
 
 // untold are fields that say nothing to people: places, and what is written out elsewhere.
-var untold = map[string]bool{"document": true, "resume": true, "position": true, "targets_known_at": true, "checked": true, "number": true, "stamp": true}
+var untold = map[string]bool{"document": true, "resume": true, "position": true, "targets_known_at": true, "checked": true, "number": true, "group_number": true, "stamp": true}
 
 // message writes what is set in a message, field by field.
 func (t *teller) message(m protoreflect.Message) string {
@@ -179,7 +180,7 @@ func (t *teller) nested(m protoreflect.Message) string {
 	case *v1.Attribute:
 		return x.Name + ":" + x.Value
 	case *v1.Position:
-		return strings.TrimPrefix(x.Service.String(), "SERVICE_")
+		return id.FormatPosition(x)
 	case *v1.Reason:
 		return x.Sentence()
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/droverhq/drover/projections/tally"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/audit"
+	"github.com/droverhq/drover/services/audit/invariants"
 )
 
 // checker reads every log as it grows, effects after causes, and knows nothing but what stands in them. Its rules by
@@ -256,7 +258,26 @@ func (c *checker) finish() error {
 	if err := c.everybodyKnows(); err != nil {
 		return err
 	}
+	if err := c.audit(); err != nil {
+		return err
+	}
 	return c.recount()
+}
+
+// audit holds the logs, as they stand, against the rules of the audit.
+func (c *checker) audit() error {
+	var logs []*eventstore.Log
+	for _, l := range c.w.logs {
+		logs = append(logs, l.log)
+	}
+	h, err := audit.Read(context.Background(), logs, nil)
+	if err != nil {
+		return err
+	}
+	for _, v := range invariants.Check(h) {
+		return broken("%s", v)
+	}
+	return nil
 }
 
 // answerStands looks for what was answered in the log.
@@ -296,8 +317,12 @@ func (c *checker) recount() error {
 	for _, number := range c.order {
 		j := c.jobs[number]
 		want := tally.Counts{}
-		for _, e := range j.executions {
-			want.Attempts[e.status]++
+		for _, list := range j.attempts {
+			for _, e := range list {
+				if !e.deleted {
+					want.Attempts[e.status]++
+				}
+			}
 		}
 		got, seen := tally.Counts{}, tally.Counts{}
 		for _, l := range c.w.logs[3:] {

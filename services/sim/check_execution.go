@@ -7,14 +7,18 @@ import (
 	"github.com/droverhq/drover/proto/id"
 )
 
-// executionFacts are what the logs say of one job on one thing.
+// executionFacts are what the logs say of one attempt of one job on one thing.
 type executionFacts struct {
 	thing    uint64
+	number   uint64
+	retry    uint32
 	status   v1.ExecutionStatus
 	version  uint64
 	queuedAt int64
 	started  int64
 	deadline int64 // the earlier one; 0 is none
+	due      bool  // a retry is
+	deleted  bool
 }
 
 func (e *executionFacts) ended() bool { return tally.Ended(e.status) }
@@ -36,79 +40,135 @@ var legal = map[v1.ExecutionStatus][]v1.ExecutionStatus{
 	inProgress: {inProgress, succeeded, failed, rejected, timedOut, canceled, removed},
 }
 
-// executionEvent: log.execution.<home>. One execution for each released thing, at its home, and only there; versions
-// without gaps along legal transitions; nothing after an end; nothing queued of a job that the home knows as stopped;
-// no time-out before its deadline; and a home settles a phase when it has carried it out.
+// executionEvent: log.execution.<home>. One execution for each release, and one for each retry that is due, at the thing's
+// home, and only there; versions without gaps along legal transitions; nothing after an end; nothing queued of a job that
+// the home knows as stopped; nothing hidden started; no time-out before its deadline; and a home settles a phase when
+// it has carried it out.
 func (c *checker) executionEvent(x *eventstore.Commit, event *v1.Event) error {
 	home := uint32(x.Log.Home)
+	if event.Job() == 0 {
+		return nil
+	}
+	j, err := c.job(event.Job())
+	if err != nil {
+		return err
+	}
+	if j.settled[home] == v1.JobPhase_JOB_PHASE_DELETED {
+		return broken("%s of %s; the home has settled its deletion", event.Type(), j.id)
+	}
 	switch e := event.Event.(type) {
 	case *v1.Event_ExecutionQueued:
-		q := e.ExecutionQueued
-		j, err := c.releasedAt(q.Job, q.Thing, home)
-		if err != nil {
-			return err
-		}
-		if j.executions[q.Thing.Name] != nil || j.stops[home] != 0 || j.settled[home] != 0 || q.RetryAttempt != 0 {
-			return broken("%s is queued for %s; it has %v, the home has learned %v and settled %v", j.id, q.Thing.Name, j.executions[q.Thing.Name], j.stops[home], j.settled[home])
-		}
-		if _, refused := j.refused[q.Thing.Number]; refused {
-			return broken("%s is queued for %s, and was refused", j.id, q.Thing.Name)
-		}
-		j.executions[q.Thing.Name] = &executionFacts{thing: q.Thing.Number, status: queued, version: 1, queuedAt: x.AtMs}
-		c.changes[changeKey(j.id, q.Thing.Name, 1, queued)] = true
+		return c.queued(j, home, x.AtMs, e.ExecutionQueued)
 	case *v1.Event_ReleaseRefused:
-		r := e.ReleaseRefused
-		j, err := c.releasedAt(r.Job, r.Thing, home)
-		if err != nil {
-			return err
-		}
-		if _, twice := j.refused[r.Thing.Number]; twice {
-			return broken("%s is refused twice for %s", j.id, r.Thing.Name)
-		}
-		if e := j.executions[r.Thing.Name]; e != nil && e.thing == r.Thing.Number {
-			return broken("%s is refused for %s, which has it", j.id, r.Thing.Name)
-		}
+		t := e.ReleaseRefused.Thing
 		c.w.met("release refused")
-		j.refused[r.Thing.Number] = struct{}{}
+		j.refused[t.Number]++
+		return j.takenIn(t, home)
 	case *v1.Event_ExecutionChanged:
-		return c.changed(x, e.ExecutionChanged)
-	case *v1.Event_StopLearned:
-		j, err := c.job(e.StopLearned.Job)
-		if err != nil {
-			return err
+		return c.changed(j, home, x, e.ExecutionChanged)
+	case *v1.Event_RetryDropped:
+		was := j.latest(e.RetryDropped.Thing.GetName())
+		if was == nil || !was.due || was.number != e.RetryDropped.ExecutionNumber {
+			return broken("a retry of %s on %s is dropped; there is %+v", j.id, e.RetryDropped.Thing.GetName(), was)
 		}
+		c.w.met("retry dropped")
+		was.due = false
+	case *v1.Event_ExecutionDeleted:
+		return c.deleted(j, e.ExecutionDeleted)
+	case *v1.Event_StopLearned:
 		if !j.stopped {
 			return broken("the home stops %s, rollout did not", j.id)
 		}
-		j.stops[home] = v1.JobPhase_JOB_PHASE_STOPPED
-		if e.StopLearned.Force {
-			j.stops[home] = v1.JobPhase_JOB_PHASE_FORCE_STOPPED
+		if j.stops[home] = e.StopLearned.Phase; e.StopLearned.Phase == 0 {
+			return broken("the home stops %s, and does not say how", j.id)
 		}
+	case *v1.Event_ErasureLearned:
+		if !j.erased {
+			return broken("the home erases %s, rollout did not", j.id)
+		}
+		j.erasing[home] = true
+	case *v1.Event_WindowLearned:
+		j.shown[home] = e.WindowLearned.Open
 	case *v1.Event_HomeSettled:
-		return c.homeSettled(home, e.HomeSettled)
+		return c.homeSettled(j, home, e.HomeSettled.Phase)
 	}
 	return nil
 }
 
-func (c *checker) releasedAt(number uint64, t *v1.ThingRef, home uint32) (*jobFacts, error) {
-	j, err := c.job(number)
-	if err != nil {
-		return nil, err
+// takenIn holds what a home made of releases against them.
+func (j *jobFacts) takenIn(t *v1.ThingRef, home uint32) error {
+	if facts := j.queued[t.Number] + j.refused[t.Number]; facts > j.released[t.Number] || uint32(id.HomeOf(t.Name, homes)) != home {
+		return broken("home %d takes in %s for %s for the %d. time; released %d times", home, t.Name, j.id, facts, j.released[t.Number])
 	}
-	if _, ok := j.released[t.Number]; !ok || uint32(id.HomeOf(t.Name, homes)) != home {
-		return nil, broken("home %d takes in %s for %s; released %v", home, t.Name, j.id, ok)
-	}
-	return j, nil
+	return nil
 }
 
-func (c *checker) changed(x *eventstore.Commit, e *v1.ExecutionChanged) error {
-	j, err := c.job(e.Job)
-	if err != nil {
-		return err
+func (c *checker) queued(j *jobFacts, home uint32, at int64, q *v1.ExecutionQueued) error {
+	was, name := j.latest(q.Thing.Name), q.Thing.Name
+	number, retries := uint64(1), uint32(0)
+	if was != nil {
+		number, retries = was.number+1, was.retry+1
 	}
-	was := j.executions[e.Thing]
-	if was == nil {
-		return broken("%s of %s changes, and was never queued", j.id, e.Thing)
+	switch {
+	case j.stops[home] != 0 || j.settled[home] != 0 || j.erasing[home]:
+		return broken("%s is queued for %s; the home has learned %v and settled %v, erasing %v", j.id, name, j.stops[home], j.settled[home], j.erasing[home])
+	case q.ExecutionNumber < number:
+		return broken("execution %d of %s is queued for %s after %d", q.ExecutionNumber, j.id, name, number-1)
+	case was != nil && !was.ended() && !was.deleted:
+		return broken("execution %d of %s is queued for %s, and %d is %v", q.ExecutionNumber, j.id, name, was.number, was.status)
+	case q.RetryAttempt > 0 && (was == nil || !was.due || was.deleted || q.RetryAttempt != retries):
+		return broken("retry %d of %s is queued for %s after %+v", q.RetryAttempt, j.id, name, was)
+	case q.RetryAttempt == 0 && was != nil && was.due:
+		return broken("execution %d of %s is queued for %s, and a retry is due", q.ExecutionNumber, j.id, name)
+	}
+	if q.RetryAttempt == 0 {
+		j.queued[q.Thing.Number]++
+		if err := j.takenIn(q.Thing, home); err != nil {
+			return err
+		}
+		if was != nil {
+			c.w.met("queued again after a join")
+		}
+	} else {
+		c.w.met("retry")
+		was.due = false
+	}
+	j.attempts[name] = append(j.attempts[name], &executionFacts{
+		thing: q.Thing.Number, number: q.ExecutionNumber, retry: q.RetryAttempt, status: queued, version: 1, queuedAt: at,
+	})
+	c.changes[changeKey(j.id, name, 1, queued)] = true
+	return nil
+}
+
+func (c *checker) deleted(j *jobFacts, d *v1.ExecutionDeleted) error {
+	list := j.attempts[d.Thing.GetName()]
+	for i, e := range list {
+		if e.number != d.ExecutionNumber {
+			continue
+		}
+		// The last of its release: one that follows because the thing joined again counts by itself.
+		last := i == len(list)-1 || list[i+1].retry == 0
+		if e.deleted || e.status != d.Status || d.Last != last || d.RetryDue != e.due {
+			return broken("%v of %s is deleted; it stands as %+v, the last %v", d, j.id, e, last)
+		}
+		c.w.met("execution deleted while " + e.status.Word())
+		e.deleted, e.due = true, false
+		return nil
+	}
+	return broken("%v of %s is deleted, and is not there", d, j.id)
+}
+
+func (c *checker) changed(j *jobFacts, home uint32, x *eventstore.Commit, e *v1.ExecutionChanged) error {
+	was := j.latest(e.Thing)
+	if was == nil || was.deleted || was.number != e.ExecutionNumber {
+		return broken("execution %d of %s on %s changes; the latest is %+v", e.ExecutionNumber, j.id, e.Thing, was)
+	}
+	byDevice := e.To == inProgress || e.To == succeeded || e.To == failed || e.To == rejected
+	if was.status == queued && byDevice && !j.shown[home] {
+		return broken("%s of %s becomes %v while it is hidden", j.id, e.Thing, e.To)
+	}
+	if e.RetryDue && (e.To != failed && e.To != timedOut || j.stops[home] != 0) {
+		return broken("a retry of %s on %s is due after %v; the home has learned %v", j.id, e.Thing, e.To, j.stops[home])
 	}
 	ok := false
 	for _, to := range legal[was.status] {
@@ -124,7 +184,7 @@ func (c *checker) changed(x *eventstore.Commit, e *v1.ExecutionChanged) error {
 		return broken("%s of %s was queued at %d and started at %d; its event says %d and %d", j.id, e.Thing, was.queuedAt, was.started, e.QueuedAtMs, e.StartedAtMs)
 	}
 	c.w.met("execution to " + e.To.String()[len("EXECUTION_STATUS_"):])
-	was.status, was.version, was.started = e.To, e.VersionNumber, e.StartedAtMs
+	was.status, was.version, was.started, was.due = e.To, e.VersionNumber, e.StartedAtMs, e.RetryDue
 	was.deadline = e.InProgressDeadlineMs
 	if e.StepDeadlineMs != 0 && (was.deadline == 0 || e.StepDeadlineMs < was.deadline) {
 		was.deadline = e.StepDeadlineMs
@@ -133,20 +193,31 @@ func (c *checker) changed(x *eventstore.Commit, e *v1.ExecutionChanged) error {
 	return nil
 }
 
-func (c *checker) homeSettled(home uint32, e *v1.HomeSettled) error {
-	j, err := c.job(e.Job)
-	if err != nil {
-		return err
-	}
-	for name, x := range j.executions {
+func (c *checker) homeSettled(j *jobFacts, home uint32, phase v1.JobPhase) error {
+	for name, list := range j.attempts {
 		if uint32(id.HomeOf(name, homes)) != home {
 			continue
 		}
-		if x.status == queued || !x.ended() && e.Phase != v1.JobPhase_JOB_PHASE_STOPPED {
-			return broken("home %d settles %v of %s; %s is %v", home, e.Phase, j.id, name, x.status)
+		for _, x := range list {
+			var left bool
+			switch phase {
+			case v1.JobPhase_JOB_PHASE_DELETED:
+				left = true
+			case v1.JobPhase_JOB_PHASE_ENDED:
+				left = x.due
+			case v1.JobPhase_JOB_PHASE_STOPPED:
+				left = x.due || x.status == queued
+			default:
+				left = x.due || !x.ended()
+			}
+			if left && !x.deleted {
+				return broken("home %d settles %v of %s; execution %d on %s is %v, a retry due %v", home, phase, j.id, x.number, name, x.status, x.due)
+			}
 		}
 	}
-	c.w.met("home settled " + e.Phase.String()[len("JOB_PHASE_"):])
-	j.settled[home] = max(j.settled[home], e.Phase)
+	c.w.met("home settled " + phase.String()[len("JOB_PHASE_"):])
+	if rank(phase) > rank(j.settled[home]) {
+		j.settled[home] = phase
+	}
 	return nil
 }

@@ -75,47 +75,77 @@ func (c *checker) targetingEvent(number uint64, event *v1.Event) error {
 		f.members[e.ThingJoined.Group][e.ThingJoined.Thing.Number] = true
 	case *v1.Event_ThingLeft:
 		delete(f.members[e.ThingLeft.Group], e.ThingLeft.Thing.Number)
+	case *v1.Event_GroupDeleted:
+		c.w.met("group deleted")
+		delete(f.parents, e.GroupDeleted.Group)
+		delete(f.members, e.GroupDeleted.Group)
 	case *v1.Event_SelectionStarted:
 		j, err := c.job(e.SelectionStarted.Job)
 		if err != nil {
 			return err
 		}
-		if j.selecting {
+		if j.selecting && !j.continuous {
 			return broken("its selection starts again")
 		}
 		j.selecting, j.members = true, f.resolve(e.SelectionStarted.Targets)
 	case *v1.Event_ThingsSelected:
-		j, err := c.job(e.ThingsSelected.Job)
+		return c.thingsSelected(e.ThingsSelected)
+	case *v1.Event_ThingsDeselected:
+		j, err := c.job(e.ThingsDeselected.Job)
 		if err != nil {
 			return err
 		}
-		for _, t := range e.ThingsSelected.Things {
-			if _, twice := j.selected[t.Number]; twice || !j.selecting || j.chosen {
-				return broken("%s is selected; twice %v, started %v, finished %v", t.Name, twice, j.selecting, j.chosen)
+		for _, t := range e.ThingsDeselected.Things {
+			if j.selected[t.Number] != t.Name || !j.continuous {
+				return broken("%s is deselected; selected as %q, continuous %v", t.Name, j.selected[t.Number], j.continuous)
 			}
-			if f.names[t.Number] != t.Name {
-				return broken("%s %d is selected; that number is %q", t.Name, t.Number, f.names[t.Number])
-			}
-			j.selected[t.Number] = t.Name
-			if _, ok := j.members[t.Number]; !ok && f.things[t.Name] == t.Number {
-				return broken("%s is selected and was in no target when the selection started", t.Name)
-			}
+			delete(j.selected, t.Number)
 		}
 	case *v1.Event_SelectionFinished:
 		j, err := c.job(e.SelectionFinished.Job)
 		if err != nil {
 			return err
 		}
+		if j.continuous {
+			j.chosen = true
+			return nil
+		}
 		if j.chosen || int(e.SelectionFinished.Things) != len(j.selected) {
 			return broken("its selection finishes with %d things, %d were selected; again %v", e.SelectionFinished.Things, len(j.selected), j.chosen)
 		}
 		for n, name := range j.members {
-			if _, ok := j.selected[n]; !ok && !j.canceled {
+			if _, ok := j.selected[n]; !ok && !j.canceled && !j.ended && !j.deleting {
 				return broken("%s was in a target when the selection started and is not selected", name)
 			}
 		}
 		j.members = maps.Clone(j.selected)
 		j.chosen = true
+	}
+	return nil
+}
+
+// thingsSelected: each thing once; of a continuous job once more when it has left.
+func (c *checker) thingsSelected(e *v1.ThingsSelected) error {
+	f := &c.fleet
+	j, err := c.job(e.Job)
+	if err != nil {
+		return err
+	}
+	if e.Joined {
+		c.w.met("things selected after a join")
+	}
+	for _, t := range e.Things {
+		if _, twice := j.selected[t.Number]; twice || !j.selecting || j.chosen && !j.continuous {
+			return broken("%s is selected; twice %v, started %v, finished %v", t.Name, twice, j.selecting, j.chosen)
+		}
+		if f.names[t.Number] != t.Name {
+			return broken("%s %d is selected; that number is %q", t.Name, t.Number, f.names[t.Number])
+		}
+		j.selected[t.Number] = t.Name
+		j.chosenTimes[t.Number]++
+		if _, ok := j.members[t.Number]; !ok && !j.continuous && f.things[t.Name] == t.Number {
+			return broken("%s is selected and was in no target when the selection started", t.Name)
+		}
 	}
 	return nil
 }

@@ -10,28 +10,53 @@ import (
 
 // jobFacts are what the logs say of one job.
 type jobFacts struct {
-	id       string
-	number   uint64
-	targets  []*v1.Target
-	pace     uint32
-	over     bool // JobCompleted, or JobCanceled after the last JobCancelStarted
-	canceled bool
-	forced   bool
+	id         string
+	number     uint64
+	targets    []*v1.Target
+	continuous bool
+	windowed   bool
+	pace       uint32 // the fastest that it had; 0 if it had none at a time
+	over       bool   // JobCompleted, JobDeleted, or JobCanceled after the last JobCancelStarted
+	canceled   bool
+	forced     bool
+	ended      bool // JobEndReached
+	deleting   bool
+	gone       bool // JobDeleted
 
-	selecting, chosen bool                // SelectionStarted, SelectionFinished
-	members           map[uint64]string   // what the targets held when it started
-	selected          map[uint64]string   // by thing number: name
-	waiting, released map[uint64]struct{} //
-	dropped           uint64
-	pages             []page // of releases, for the pace
-	stopped, closed   bool   // in log.rollout
-	drained           map[v1.JobPhase]bool
-	observed          []*v1.ObservedTally
+	selecting, chosen bool              // SelectionStarted, SelectionFinished
+	members           map[uint64]string // what the targets held when it started
+	selected          map[uint64]string // by thing number: name
+	// How often, by thing number.
+	chosenTimes, waiting, released, queued, refused map[uint64]int
 
-	stops      [homes]v1.JobPhase // StopLearned, by home
-	settled    [homes]v1.JobPhase
-	executions map[string]*executionFacts // by thing name
-	refused    map[uint64]struct{}
+	dropped         uint64
+	pages           []page // of releases, for the pace
+	stopped, closed bool   // in log.rollout
+	open            bool   // in log.rollout: its window
+	aborted, erased bool
+	drained         map[v1.JobPhase]bool
+	observed        []*v1.ObservedTally
+
+	stops    [homes]v1.JobPhase // StopLearned, by home
+	settled  [homes]v1.JobPhase
+	erasing  [homes]bool
+	shown    [homes]bool                  // its window, as the home knows it
+	attempts map[string][]*executionFacts // by thing name
+}
+
+func newJobFacts(number uint64, c *v1.JobCreated) *jobFacts {
+	j := &jobFacts{
+		id: c.JobId, number: number, targets: c.Targets, pace: c.Rollout.GetMaximumPerMinute(),
+		continuous: c.TargetSelection == v1.TargetSelection_TARGET_SELECTION_CONTINUOUS,
+		windowed:   len(c.Scheduling.GetWindows()) > 0,
+		selected:   map[uint64]string{}, chosenTimes: map[uint64]int{}, waiting: map[uint64]int{}, released: map[uint64]int{},
+		queued: map[uint64]int{}, refused: map[uint64]int{}, drained: map[v1.JobPhase]bool{}, attempts: map[string][]*executionFacts{},
+	}
+	j.open = !j.windowed
+	for h := range j.shown {
+		j.shown[h] = !j.windowed
+	}
+	return j
 }
 
 type page struct {
@@ -39,54 +64,102 @@ type page struct {
 	n  int
 }
 
-// jobEvent: log.job. A job starts with the commit that creates it, ends once, and is never canceled afterwards.
+// rank orders the phases that a home carries out.
+func rank(p v1.JobPhase) int {
+	switch p {
+	case v1.JobPhase_JOB_PHASE_ENDED:
+		return 1
+	case v1.JobPhase_JOB_PHASE_STOPPED:
+		return 2
+	case v1.JobPhase_JOB_PHASE_FORCE_STOPPED:
+		return 3
+	case v1.JobPhase_JOB_PHASE_CLOSED:
+		return 4
+	case v1.JobPhase_JOB_PHASE_DELETED:
+		return 5
+	}
+	return 0
+}
+
+// jobEvent: log.job. A job ends once, and is never canceled afterwards; nothing happens to it once it was deleted, and
+// then its id may be used again.
 func (c *checker) jobEvent(number uint64, event *v1.Event) error {
-	switch e := event.Event.(type) {
-	case *v1.Event_JobCreated:
-		if e.JobCreated.Job != number {
-			return broken("job number %d at place %d", e.JobCreated.Job, number)
+	if e := event.GetJobCreated(); e != nil {
+		if e.Job != number {
+			return broken("job number %d at place %d", e.Job, number)
 		}
 		for _, j := range c.jobs {
-			if j.id == e.JobCreated.JobId {
+			if j.id == e.JobId && !j.gone {
 				return broken("job id %s is used twice", j.id)
 			}
 		}
 		c.w.met("job")
 		c.order = append(c.order, number)
-		c.jobs[number] = &jobFacts{
-			id: e.JobCreated.JobId, number: number, targets: e.JobCreated.Targets, pace: e.JobCreated.Rollout.GetMaximumPerMinute(),
-			selected: map[uint64]string{}, waiting: map[uint64]struct{}{}, released: map[uint64]struct{}{},
-			drained: map[v1.JobPhase]bool{}, executions: map[string]*executionFacts{}, refused: map[uint64]struct{}{},
+		c.jobs[number] = newJobFacts(number, e)
+		return nil
+	}
+	if event.Job() == 0 {
+		return nil
+	}
+	j, err := c.job(event.Job())
+	if err != nil {
+		return err
+	}
+	if j.gone {
+		return broken("%s of job %s, which was deleted", event.Type(), j.id)
+	}
+	switch e := event.Event.(type) {
+	case *v1.Event_JobWindowOpened:
+		c.w.met("window opened")
+	case *v1.Event_JobWindowClosed:
+		c.w.met("window closed")
+	case *v1.Event_JobEndReached:
+		if j.ended || j.over {
+			return broken("job %s reaches its end; before %v, over %v", j.id, j.ended, j.over)
 		}
+		c.w.met("job ended with " + e.JobEndReached.EndBehavior.String()[len("END_BEHAVIOR_"):])
+		j.ended = true
+	case *v1.Event_JobUpdated:
+		c.w.met("job updated")
+		if r := e.JobUpdated.Rollout; r != nil && r.MaximumPerMinute == 0 {
+			j.pace = 0
+		} else if r != nil && j.pace != 0 {
+			j.pace = max(j.pace, r.MaximumPerMinute)
+		}
+	case *v1.Event_TargetsAssociated:
+		c.w.met("targets associated")
+		j.targets = append(j.targets, e.TargetsAssociated.Targets...)
 	case *v1.Event_JobCancelStarted:
-		j, err := c.job(e.JobCancelStarted.Job)
-		if err != nil {
-			return err
-		}
 		if j.forced || j.over && !j.canceled || j.canceled && !e.JobCancelStarted.Force {
 			return broken("job %s is canceled again, or after its end", j.id)
 		}
 		c.w.met("job canceled")
+		if e.JobCancelStarted.Aborted {
+			c.w.met("job aborted")
+		}
 		j.over, j.canceled, j.forced = false, true, e.JobCancelStarted.Force
 	case *v1.Event_JobCompleted:
-		j, err := c.job(e.JobCompleted.Job)
-		if err != nil {
-			return err
-		}
-		if j.over || j.canceled || !j.drained[v1.JobPhase_JOB_PHASE_CLOSED] {
-			return broken("job %s completes; over %v, canceled %v, drained %v", j.id, j.over, j.canceled, j.drained)
+		if j.over || j.canceled || !j.drained[v1.JobPhase_JOB_PHASE_CLOSED] || j.continuous && !j.ended {
+			return broken("job %s completes; over %v, canceled %v, drained %v, continuous %v, ended %v", j.id, j.over, j.canceled, j.drained, j.continuous, j.ended)
 		}
 		c.w.met("job completed")
 		j.over = true
 	case *v1.Event_JobCanceled:
-		j, err := c.job(e.JobCanceled.Job)
-		if err != nil {
-			return err
-		}
 		if j.over || !j.canceled || len(j.drained) == 0 {
 			return broken("job %s is canceled; over %v, canceled %v, drained %v", j.id, j.over, j.canceled, j.drained)
 		}
 		j.over = true
+	case *v1.Event_JobDeletionStarted:
+		if j.deleting || !j.over && !j.canceled && !e.JobDeletionStarted.Force {
+			return broken("the deletion of job %s begins; again %v, over %v", j.id, j.deleting, j.over)
+		}
+		j.deleting, j.over = true, false
+	case *v1.Event_JobDeleted:
+		if !j.deleting || !j.drained[v1.JobPhase_JOB_PHASE_DELETED] {
+			return broken("job %s is deleted; deleting %v, drained %v", j.id, j.deleting, j.drained)
+		}
+		c.w.met("job deleted")
+		j.over, j.gone = true, true
 	}
 	return nil
 }
@@ -98,77 +171,95 @@ func (c *checker) job(number uint64) (*jobFacts, error) {
 	return nil, broken("there is no job %d", number)
 }
 
-// rolloutEvent: log.rollout. What is released was selected, once, at its home, within the pace, and not after a stop.
+// rolloutEvent: log.rollout. What is released was selected, as often, at its home, within the pace and the windows, and not
+// after a stop.
 func (c *checker) rolloutEvent(x *eventstore.Commit, event *v1.Event) error {
+	if o := event.GetObserved(); o != nil {
+		return c.observed(o)
+	}
+	if event.Job() == 0 {
+		return nil
+	}
+	j, err := c.job(event.Job())
+	if err != nil {
+		return err
+	}
 	switch e := event.Event.(type) {
 	case *v1.Event_ThingsWaiting:
-		j, err := c.job(e.ThingsWaiting.Job)
-		if err != nil {
-			return err
-		}
-		for _, t := range e.ThingsWaiting.Things {
-			if _, twice := j.waiting[t.Number]; twice || j.selected[t.Number] != t.Name {
-				return broken("%s waits; twice %v, selected as %q", t.Name, twice, j.selected[t.Number])
-			}
-			j.waiting[t.Number] = struct{}{}
-		}
+		return j.waits(e.ThingsWaiting.Things)
+	case *v1.Event_ThingsJoined:
+		c.w.met("things joined")
+		return j.waits(e.ThingsJoined.Things)
+	case *v1.Event_ThingsWithdrawn:
+		c.w.met("things withdrawn")
 	case *v1.Event_ExecutionsReleased:
-		r := e.ExecutionsReleased
-		j, err := c.job(r.Job)
-		if err != nil {
-			return err
-		}
-		if j.stopped {
-			return broken("%d things are released after the job was stopped", len(r.Things))
-		}
-		for _, t := range r.Things {
-			_, waits := j.waiting[t.Number]
-			if _, twice := j.released[t.Number]; twice || !waits || uint32(id.HomeOf(t.Name, homes)) != r.Home {
-				return broken("%s is released to home %d; twice %v, waits %v", t.Name, r.Home, twice, waits)
-			}
-			j.released[t.Number] = struct{}{}
-		}
-		return j.release(x.AtMs, len(r.Things))
+		return j.releases(x.AtMs, e.ExecutionsReleased)
+	case *v1.Event_WindowOpened:
+		j.open = true
+	case *v1.Event_WindowClosed:
+		j.open = false
+	case *v1.Event_AbortTriggered:
+		j.aborted = true
 	case *v1.Event_JobStopped:
-		j, err := c.job(e.JobStopped.Job)
-		if err != nil {
-			return err
-		}
-		if !j.canceled {
-			return broken("it is stopped and was not canceled")
+		if !j.canceled && !j.ended && !j.deleting && !j.aborted {
+			return broken("%s is stopped and was neither canceled nor ended nor deleted nor aborted", j.id)
 		}
 		j.stopped = true
-	case *v1.Event_ThingsDropped:
-		j, err := c.job(e.ThingsDropped.Job)
-		if err != nil {
-			return err
+	case *v1.Event_JobErased:
+		if !j.deleting {
+			return broken("%s is erased and not deleted", j.id)
 		}
+		j.erased, j.stopped = true, true
+	case *v1.Event_ThingsDropped:
 		c.w.met("waiting things dropped")
 		j.dropped += e.ThingsDropped.Things
 	case *v1.Event_JobClosed:
-		j, err := c.job(e.JobClosed.Job)
-		if err != nil {
-			return err
-		}
-		if j.closed || !j.chosen || j.pending() > 0 || !j.stopped && len(j.executions)+len(j.refused) != len(j.selected) {
-			return broken("it is closed; again %v, all selected %v, %d pending, %d executions and %d refused of %d things", j.closed, j.chosen, j.pending(), len(j.executions), len(j.refused), len(j.selected))
+		firsts := sum(j.queued) + sum(j.refused)
+		if j.closed || !j.ended && !j.chosen || j.pending() > 0 || !j.stopped && firsts != len(j.selected) || j.continuous && !j.ended {
+			return broken("it is closed; again %v, all selected %v, %d pending, %d executions and refusals of %d things, ended %v", j.closed, j.chosen, j.pending(), firsts, len(j.selected), j.ended)
 		}
 		j.closed = true
 	case *v1.Event_JobDrained:
-		j, err := c.job(e.JobDrained.Job)
-		if err != nil {
-			return err
-		}
 		for home, phase := range j.settled {
-			if phase < e.JobDrained.Phase {
+			if rank(phase) < rank(e.JobDrained.Phase) {
 				return broken("%v is drained; home %d has settled %v", e.JobDrained.Phase, home, phase)
 			}
 		}
 		j.drained[e.JobDrained.Phase] = true
-	case *v1.Event_Observed:
-		return c.observed(e.Observed)
 	}
 	return nil
+}
+
+func sum(m map[uint64]int) (n int) {
+	for _, k := range m {
+		n += k
+	}
+	return n
+}
+
+func (j *jobFacts) waits(things []*v1.ThingRef) error {
+	for _, t := range things {
+		if j.waiting[t.Number]++; j.waiting[t.Number] > j.chosenTimes[t.Number] {
+			return broken("%s waits %d times, and was selected %d times", t.Name, j.waiting[t.Number], j.chosenTimes[t.Number])
+		}
+	}
+	return nil
+}
+
+func (j *jobFacts) releases(at int64, r *v1.ExecutionsReleased) error {
+	if j.stopped || !j.open {
+		return broken("%d things are released; the job was stopped %v, its window is open %v", len(r.Things), j.stopped, j.open)
+	}
+	for _, t := range r.Things {
+		j.released[t.Number]++
+		if j.released[t.Number] > j.waiting[t.Number] || uint32(id.HomeOf(t.Name, homes)) != r.Home {
+			return broken("%s is released to home %d for the %d. time, and waited %d times", t.Name, r.Home, j.released[t.Number], j.waiting[t.Number])
+		}
+	}
+	if r.Joined {
+		return nil
+	}
+	return j.release(at, len(r.Things))
 }
 
 func (c *checker) observed(o *v1.Observed) error {
@@ -194,13 +285,13 @@ func (j *jobFacts) release(at int64, n int) error {
 	} else {
 		j.pages = append(j.pages, page{at, n})
 	}
-	within := func(ms int64) (sum int) {
+	within := func(ms int64) (total int) {
 		for _, p := range j.pages {
 			if p.at > at-ms {
-				sum += p.n
+				total += p.n
 			}
 		}
-		return sum
+		return total
 	}
 	if sum := within(60_000); sum > int(j.pace) {
 		return broken("%d things are released within a minute, at a pace of %d", sum, j.pace)
@@ -211,13 +302,24 @@ func (j *jobFacts) release(at int64, n int) error {
 	return nil
 }
 
+// pending counts attempts that have not ended, and retries that are due.
 func (j *jobFacts) pending() (n int) {
-	for _, e := range j.executions {
-		if !e.ended() {
-			n++
+	for _, list := range j.attempts {
+		for _, e := range list {
+			if !e.deleted && (!e.ended() || e.due) {
+				n++
+			}
 		}
 	}
 	return n
+}
+
+// latest is the last attempt on a thing, deleted or not; nil if there is none.
+func (j *jobFacts) latest(thing string) *executionFacts {
+	if list := j.attempts[thing]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return nil
 }
 
 func (j *jobFacts) left() int {
@@ -229,37 +331,33 @@ func (j *jobFacts) left() int {
 }
 
 func (j *jobFacts) describe() string {
-	return fmt.Sprintf("%s: over %v, canceled %v force %v, selection %v of %d things, %d waiting, %d released, %d dropped, %d executions of which %d pending, %d refused, stopped %v, closed %v, settled %v, drained %v",
-		j.id, j.over, j.canceled, j.forced, j.chosen, len(j.selected), len(j.waiting), len(j.released), j.dropped, len(j.executions), j.pending(), len(j.refused), j.stopped, j.closed, j.settled, j.drained)
+	return fmt.Sprintf("%s: over %v, canceled %v force %v, ended %v, deleting %v, continuous %v, windowed %v, open %v, shown %v, selection %v of %d things, %d waiting, %d released, %d dropped, %d executions, %d pending, %d refused, stopped %v, closed %v, settled %v, drained %v",
+		j.id, j.over, j.canceled, j.forced, j.ended, j.deleting, j.continuous, j.windowed, j.open, j.shown, j.chosen, len(j.selected), sum(j.waiting), sum(j.released), j.dropped, len(j.attempts), j.pending(), sum(j.refused), j.stopped, j.closed, j.settled, j.drained)
 }
 
-// finishJob: every thing of the snapshot has exactly one outcome.
+// finishJob: every release has exactly one outcome, and what a snapshot job has selected and nobody has stopped was
+// released.
 func (c *checker) finishJob(j *jobFacts) error {
 	if j.left() > 0 {
 		return broken("it is not over")
 	}
 	for number, name := range j.selected {
-		_, released := j.released[number]
-		_, refused := j.refused[number]
-		e := j.executions[name]
-		queued := e != nil && e.thing == number
-		switch {
-		case queued && refused:
-			return broken("%s has an execution and was refused one", name)
-		case released && !queued && !refused:
-			return broken("%s was released and has neither an execution nor a refusal", name)
-		case !released && (queued || refused):
-			return broken("%s has an execution and was not released", name)
-		case !released && !j.canceled:
+		if j.released[number] == 0 && !j.stopped && !j.continuous {
 			return broken("%s was selected and never released", name)
 		}
 	}
-	if !j.canceled && len(j.waiting) != len(j.selected) {
-		return broken("%d things were selected, %d waited", len(j.selected), len(j.waiting))
+	for number, n := range j.released {
+		if facts := j.queued[number] + j.refused[number]; facts != n && !j.gone {
+			return broken("%s was released %d times; it has %d executions and %d refusals", c.fleet.names[number], n, j.queued[number], j.refused[number])
+		}
 	}
-	for name, e := range j.executions {
-		if j.selected[e.thing] != name {
-			return broken("%s has an execution and was not selected", name)
+	if j.gone {
+		for name, list := range j.attempts {
+			for _, e := range list {
+				if !e.deleted {
+					return broken("it was deleted, and execution %d on %s was not", e.number, name)
+				}
+			}
 		}
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
-	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/host"
 )
 
@@ -18,6 +17,9 @@ type operator struct {
 	tasks []task
 	asked int
 	waits int64 // until when it waits for an answer
+
+	created []string // ids of jobs
+	endless []string // those that are continuous and have no end time
 }
 
 // task is one command, given from a tick on.
@@ -27,6 +29,8 @@ type task struct {
 	command proto.Message
 	// may is what it may be refused with, for good.
 	may []v1.RefusalCode
+	// prepare fills in what depends on the time at which it is first given; nil: nothing does.
+	prepare func(nowMs int64)
 }
 
 const (
@@ -34,6 +38,7 @@ const (
 	invalid  = v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST
 	illegal  = v1.RefusalCode_REFUSAL_CODE_INVALID_STATE_TRANSITION
 	mismatch = v1.RefusalCode_REFUSAL_CODE_VERSION_MISMATCH
+	limited  = v1.RefusalCode_REFUSAL_CODE_LIMIT_EXCEEDED
 )
 
 func newOperator(w *world) *operator {
@@ -61,62 +66,24 @@ func newOperator(w *world) *operator {
 	o.add(0, fleet, &v1.AddThings{Group: "some", Things: names[cut/2:]})
 	o.add(0, fleet, &v1.AddThings{Group: "other", Things: names[cut/3:]})
 
-	target := func(s string) *v1.Target {
-		t, err := id.ParseTarget(s)
-		if err != nil {
-			panic(err)
-		}
-		return t
-	}
-	pick := func() string { return names[w.rng.IntN(things)] }
 	at := 0
-	var created []string
-	for n := range 2 + w.rng.IntN(10) {
-		at += w.rng.IntN(faultTicks / 6)
-		switch kind := w.rng.IntN(10); {
-		case n == 0 || kind < 4:
-			job := fmt.Sprintf("job-%d", n)
-			created = append(created, job)
-			c := &v1.CreateJob{JobId: job, Document: []byte(`{"do":"it"}`)}
-			switch w.rng.IntN(4) {
-			case 0:
-				c.Targets = []*v1.Target{target("group/all")}
-			case 1:
-				c.Targets = []*v1.Target{target("group/other"), target("thing/" + pick())}
-			case 2:
-				c.Targets = []*v1.Target{target("thing/" + pick()), target("thing/" + pick())}
-			case 3:
-				c.Targets = []*v1.Target{target("group/some"), target("group/all"), target("group/other")}
-			}
-			if w.chance(0.4) {
-				c.Rollout = &v1.RolloutConfig{MaximumPerMinute: 20 + w.rng.Uint32N(300)}
-			}
-			if w.chance(0.4) {
-				c.Timeout = &v1.TimeoutConfig{InProgressTimeoutMinutes: 1}
-			}
-			o.add(at, jobs, c, notFound)
-		case kind < 6:
-			o.add(at, jobs, &v1.CancelJob{JobId: created[w.rng.IntN(len(created))], Force: w.chance(0.5)}, notFound, invalid, illegal)
-		case kind < 7:
-			name := pick()
-			o.add(at, fleet, &v1.DeleteThing{Name: name})
-			if w.chance(0.5) {
-				o.add(at, fleet, &v1.CreateThings{Things: []*v1.NewThing{{Name: name}}})
-			}
-		case kind < 8:
-			o.add(at, fleet, &v1.RemoveThings{Group: "all", Things: []string{pick()}}, notFound)
-		case kind < 9:
-			o.add(at, fleet, &v1.AddThings{Group: "other", Things: []string{pick()}}, notFound)
-		default:
-			name := pick()
-			o.add(at, w.logs[3+int(id.HomeOf(name, homes))], &v1.CancelExecution{Thing: name, JobId: created[w.rng.IntN(len(created))], Force: w.chance(0.5)}, notFound, illegal, mismatch)
+	for range 2 + w.rng.IntN(14) {
+		at += w.rng.IntN(faultTicks / 8)
+		o.plan(at, names)
+	}
+	// What nothing else would end.
+	for _, job := range o.endless {
+		at += w.rng.IntN(faultTicks / 20)
+		if w.chance(0.3) {
+			o.add(at, jobs, &v1.DeleteJob{JobId: job, Force: true}, notFound, illegal, limited)
 		}
+		o.add(at, jobs, &v1.CancelJob{JobId: job, Force: w.chance(0.5)}, notFound, invalid, illegal)
 	}
 	return o
 }
 
 func (o *operator) add(from int, l *simLog, cmd proto.Message, may ...v1.RefusalCode) {
-	o.tasks = append(o.tasks, task{from, l, cmd, may})
+	o.tasks = append(o.tasks, task{from: from, log: l, command: cmd, may: may})
 }
 
 func (o *operator) done() bool { return len(o.tasks) == 0 }
@@ -127,14 +94,40 @@ func (o *operator) act() {
 		return
 	}
 	t := o.tasks[0]
+	if t.prepare != nil {
+		t.prepare(o.w.now)
+		o.tasks[0].prepare = nil
+	}
 	o.asked++
 	o.waits = o.w.now + answerMs
 	// What intake does: which of the targets are unknown is asked of their owner first.
-	if c, ok := t.command.(*v1.CreateJob); ok && c.Checked == nil {
-		o.ask(t, o.w.logs[1], host.Request{Command: &v1.CheckTargets{Targets: c.Targets}})
+	if targets, unchecked := toCheck(t.command); unchecked {
+		o.ask(t, o.w.logs[1], host.Request{Command: &v1.CheckTargets{Targets: targets}})
 		return
 	}
 	o.ask(t, t.log, host.Request{Command: t.command, ID: fmt.Sprintf("command-%d", len(o.tasks)), By: "operator"})
+}
+
+// toCheck are the targets of a command that were not looked up yet.
+func toCheck(cmd proto.Message) (targets []*v1.Target, unchecked bool) {
+	switch c := cmd.(type) {
+	case *v1.CreateJob:
+		return c.Targets, c.Checked == nil
+	case *v1.AssociateTargets:
+		return c.Targets, c.Checked == nil
+	}
+	return nil, false
+}
+
+func checked(cmd proto.Message, result *v1.TargetsChecked) proto.Message {
+	cmd = proto.Clone(cmd)
+	switch c := cmd.(type) {
+	case *v1.CreateJob:
+		c.Checked = result
+	case *v1.AssociateTargets:
+		c.Checked = result
+	}
+	return cmd
 }
 
 func (o *operator) ask(t task, l *simLog, r host.Request) {
@@ -172,9 +165,7 @@ func (o *operator) hear(t task, reply proto.Message, err error) {
 		return
 	}
 	if r, ok := reply.(*v1.CheckTargetsReply); ok {
-		c := proto.Clone(t.command).(*v1.CreateJob)
-		c.Checked = &v1.TargetsChecked{Unknown: r.Unknown, AsOf: r.AsOf}
-		o.tasks[0].command = c
+		o.tasks[0].command = checked(t.command, &v1.TargetsChecked{Unknown: r.Unknown, AsOf: r.AsOf})
 		return
 	}
 	o.tasks = o.tasks[1:]

@@ -29,7 +29,7 @@ const (
 	// faultTicks is how long things go wrong, quietTicks how long all that is left may take afterwards, idleTicks
 	// how long then nothing may be written. A tick is up to odds.tickMs while things go wrong, and then up to tickMs.
 	faultTicks = 1000
-	quietTicks = 8000
+	quietTicks = 20000
 	idleTicks  = 200
 	tickMs     = 60
 	// pauseMs bounds a pause of an instance; hangsMax how many stand still amid something at once.
@@ -119,6 +119,9 @@ func (w *world) run() error {
 		if err := w.tick(); err != nil {
 			return err
 		}
+	}
+	if err := w.checker.audit(); err != nil {
+		return err
 	}
 	w.heal()
 	for end := w.ticks + quietTicks; !w.finished(); {

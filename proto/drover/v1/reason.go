@@ -55,6 +55,9 @@ func (r *Reason) Sentence() string {
 		}
 		return fmt.Sprintf("abort criterion %d was met: %d failures among %d executions that have ended, %s or more", n(0)+1, n(1), n(2), percent(n(3)))
 	case ReasonCode_REASON_CODE_END_TIME:
+		if n(0) == 0 {
+			return "the job's end time came"
+		}
 		return "the job's end time came, " + when(n(0))
 	case ReasonCode_REASON_CODE_START_TIME:
 		return "the job's start time came, " + when(n(0))
