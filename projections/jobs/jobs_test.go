@@ -180,11 +180,12 @@ func fold(_ testing.TB, commits ...*v1.Commit) *kv.Overlay {
 func apply(tx kv.Tx, c *v1.Commit) { Apply(tx, id.JobLog, c) }
 
 func created(job uint64, name string, at int64) *v1.Commit {
-	return commit(at, event(&v1.JobCreated{
+	c := commit(at, event(&v1.JobCreated{
 		Job: job, JobId: name, Targets: []*v1.Target{{Target: &v1.Target_Thing{Thing: "a"}}},
 		TargetSelection: v1.TargetSelection_TARGET_SELECTION_SNAPSHOT, Document: []byte(`{"v": 1}`), Description: "the description",
 		Rollout: &v1.RolloutConfig{MaximumPerMinute: 5}, Timeout: &v1.TimeoutConfig{InProgressTimeoutMinutes: 9},
-	}))
+	}), &v1.Event{Event: &v1.Event_JobStarted{JobStarted: &v1.JobStarted{Job: job}}})
+	return c
 }
 
 func commit(at int64, events ...*v1.Event) *v1.Commit {

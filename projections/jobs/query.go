@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/droverhq/drover/projections/kv"
 	"github.com/droverhq/drover/projections/page"
@@ -10,12 +11,31 @@ import (
 	"github.com/droverhq/drover/proto/id"
 )
 
-// List lists jobs, newest first, those of one status if the query names one. Rows have neither targets nor document.
+// List lists jobs, newest first: those of one status, of one selection, or that name a group, if the query says so. Rows
+// have neither targets nor document.
 func List(r kv.Reader, q *v1.ListJobs) (*v1.ListJobsReply, error) {
-	rows, next, err := page.List(r, kv.NewKey(tableRow), q.GetPage(), func(_, value []byte) (*v1.JobRow, bool) {
+	wanted := func(row *v1.JobRow) bool {
+		return (q.GetStatus() == 0 || row.Status == q.GetStatus()) && (q.GetTargetSelection() == 0 || row.TargetSelection == q.GetTargetSelection())
+	}
+	prefix, read := kv.NewKey(tableRow), func(_, value []byte) (*v1.JobRow, bool) {
 		row := page.Row[v1.JobRow](value)
-		return row, q.GetStatus() == 0 || row.Status == q.GetStatus()
-	})
+		return row, wanted(row)
+	}
+	if q.GetGroup() != "" {
+		group, err := id.ParseGroup(q.GetGroup())
+		if err != nil {
+			return nil, page.Invalid("thingGroupName", err)
+		}
+		prefix, read = kv.NewKey(tableGroup).String(string(group)), func(key, _ []byte) (*v1.JobRow, bool) {
+			value, ok := r.Get(append(kv.NewKey(tableRow), key[len(key)-8:]...))
+			if !ok {
+				panic(&kv.Failure{Op: "read row", Err: fmt.Errorf("a job of group %s has no row (projections rebuild makes it anew)", group)})
+			}
+			row := page.Row[v1.JobRow](value)
+			return row, wanted(row)
+		}
+	}
+	rows, next, err := page.List(r, prefix, q.GetPage(), read)
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +45,8 @@ func List(r kv.Reader, q *v1.ListJobs) (*v1.ListJobsReply, error) {
 	return &v1.ListJobsReply{Jobs: rows, NextToken: next}, nil
 }
 
-// Describe tells one job with its targets and counters, and its document if asked for.
+// Describe tells one job with its targets and counters, and its document if asked for. The starts of its next windows are
+// left to who knows the time.
 func Describe(r kv.Reader, q *v1.DescribeJob) (*v1.DescribeJobReply, error) {
 	number, err := Number(r, q.GetJobId())
 	if err != nil {
@@ -34,7 +55,7 @@ func Describe(r kv.Reader, q *v1.DescribeJob) (*v1.DescribeJobReply, error) {
 	row := read(r, number)
 	if value, ok := r.Get(detailKey(number)); ok {
 		detail := page.Row[v1.JobRow](value)
-		row.Targets = detail.Targets
+		row.Targets, row.DocumentParameters, row.DestinationPackageVersions = detail.Targets, detail.DocumentParameters, detail.DestinationPackageVersions
 		if q.GetIncludeDocument() {
 			row.Document = detail.Document
 		}
@@ -57,8 +78,14 @@ func Number(r kv.Reader, jobID string) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
-// ID is the id that a job had or has; empty if there is no such job.
-func ID(r kv.Reader, job uint64) string { return read(r, job).GetJobId() }
+// ID is the id that a job has, or had before it was deleted; empty if there never was such a job.
+func ID(r kv.Reader, job uint64) string {
+	if row := read(r, job); row != nil {
+		return row.JobId
+	}
+	name, _ := r.Get(goneKey(job))
+	return string(name)
+}
 
 // concurrent is AWS's isConcurrent: executions are being rolled out, or canceled. (specification §4.13)
 func concurrent(row *v1.JobRow, c *v1.JobCounts) bool {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -13,6 +14,8 @@ import (
 	"github.com/droverhq/drover/projections/kv"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/job/schedule"
+	"github.com/droverhq/drover/services/job/template"
 )
 
 // serveQueries answers the questions to the read models.
@@ -23,7 +26,13 @@ func (n *Node) serveQueries(ctx context.Context) error {
 	}
 	return errors.Join(
 		bus.Serve(s, bus.ListJobs, view(n, jobs.List)),
-		bus.Serve(s, bus.DescribeJob, view(n, jobs.Describe)),
+		bus.Serve(s, bus.DescribeJob, view(n, describeJob)),
+		bus.Serve(s, bus.ListTemplates, view(n, jobs.ListTemplates)),
+		bus.Serve(s, bus.DescribeTemplate, view(n, jobs.DescribeTemplate)),
+		bus.Serve(s, bus.ListManagedTemplates, constant(template.List)),
+		bus.Serve(s, bus.DescribeManagedTemplate, constant(template.Describe)),
+		bus.Serve(s, bus.ListJobTags, view(n, jobs.ListTags)),
+		bus.Serve(s, bus.DescribeEventConfigurations, view(n, jobs.DescribeEvents)),
 		bus.Serve(s, bus.ListExecutionsForJob, view(n, executions.ListForJob)),
 		bus.Serve(s, bus.ListExecutionsForThing, view(n, listForThing)),
 		bus.Serve(s, bus.GetExecution, view(n, executions.Get)),
@@ -75,7 +84,21 @@ func view[Q question, R proto.Message](n *Node, answer func(kv.Reader, Q) (R, er
 }
 
 func (n *Node) describeJob(ctx context.Context, q *v1.DescribeJob) (*v1.DescribeJobReply, error) {
-	return view(n, jobs.Describe)(ctx, bus.Request{}, q)
+	return view(n, describeJob)(ctx, bus.Request{}, q)
+}
+
+// describeJob adds the starts of a job's next windows, as of now.
+func describeJob(r kv.Reader, q *v1.DescribeJob) (*v1.DescribeJobReply, error) {
+	reply, err := jobs.Describe(r, q)
+	if err == nil {
+		reply.Job.NextWindowsMs = schedule.NextStarts(reply.Job, time.Now().UnixMilli())
+	}
+	return reply, err
+}
+
+// constant makes a bus handler of a question whose answer never changes.
+func constant[Q, R proto.Message](answer func(Q) (R, error)) func(context.Context, bus.Request, Q) (R, error) {
+	return func(_ context.Context, _ bus.Request, q Q) (R, error) { return answer(q) }
 }
 
 // nameJobs fills in the job ids behind the job numbers of events.
