@@ -154,6 +154,7 @@ func (h *hub) node(name string) *hubProcess {
 // acknowledged is there. The node that a leaf is linked to is killed: its devices are answered again. The killed one comes
 // back each time. A node that is told to stop does so in time, and another folder's process is not let near its own.
 func TestAHubOfThreeProcessesOutlivesEachOfThem(t *testing.T) {
+	t.Parallel() // it waits most of the time, and for what it sees
 	h := startHub(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()

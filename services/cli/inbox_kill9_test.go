@@ -38,6 +38,7 @@ func TestInboxKill9(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes half a minute")
 	}
+	t.Parallel() // it waits most of the time, and for what it sees
 	s := newDurableSystem(t)
 	s.startServices()
 	s.soon("thing", "create", "press")

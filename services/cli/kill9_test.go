@@ -37,6 +37,7 @@ func TestKill9(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes a minute")
 	}
+	t.Parallel() // it waits most of the time, and for what it sees
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -129,7 +130,7 @@ func (d *drover) killDuringCancel(rng *rand.Rand) (job, time.Time) {
 	d.run("job", "cancel", "big", "--force")
 	var first time.Time
 	for i := range 3 {
-		time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond)
+		time.Sleep(time.Duration(rng.IntN(50+50*i)) * time.Millisecond)
 		d.up.kill()
 		if i == 0 {
 			first = time.Now()

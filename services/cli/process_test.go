@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,11 +35,11 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-var built bool
+var built atomic.Bool
 
 func TestMain(m *testing.M) {
 	status := m.Run()
-	if built {
+	if built.Load() {
 		if path, err := binary(); err == nil {
 			os.RemoveAll(filepath.Dir(path))
 		}
@@ -60,7 +61,7 @@ func newDrover(t *testing.T) *drover {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built = true
+	built.Store(true)
 	return &drover{t: t, path: path, data: filepath.Join(t.TempDir(), "data")}
 }
 

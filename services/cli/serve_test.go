@@ -137,6 +137,7 @@ func gaveUp(p *process) bool {
 // one is stopped (SIGSTOP): the first, started again, takes over, and the other stands by when it goes on. Nobody gets a log
 // whose owner is there and has not given it up; on a slow machine it may, and says so.
 func TestAKilledOwnerIsReplaced(t *testing.T) {
+	t.Parallel() // it waits most of the time, and for what it sees
 	m := newMany(t)
 	// Started before there is a system: it waits.
 	one := m.serve("one", "all")
