@@ -52,6 +52,12 @@ var (
 // requestTimeout bounds each request: one that was lost with its connection is never answered.
 const requestTimeout = 5 * time.Second
 
+// askEvery is after how long a question is sent again.
+const askEvery = time.Second
+
+// noResponders is the status of a message that says that nobody listens.
+const noResponders = "503"
+
 // createTimeout bounds how long a new stream may take to be reached.
 const createTimeout = 30 * time.Second
 
@@ -225,7 +231,7 @@ func (b *Backend) Bounds(ctx context.Context) (first, last uint64, err error) {
 
 func (b *Backend) info(ctx context.Context) (*js.StreamInfo, error) {
 	info := new(js.StreamInfo)
-	return info, b.request(ctx, "STREAM.INFO."+b.stream, nil, info)
+	return info, ask(ctx, b.nc, b.stream, "STREAM.INFO."+b.stream, info)
 }
 
 // Get implements eventstore.Backend. The stream's leader answers: a replica may be behind what was appended.
@@ -273,6 +279,39 @@ func request(ctx context.Context, nc *nats.Conn, stream, subject string, query, 
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", stream, err)
 	}
+	return decode(msg, stream, subject, reply)
+}
+
+// ask is a request without contents that changes nothing. It is sent again every askEvery until it is answered: what is sent
+// while the leader of a stream changes is lost without a word, and whoever takes a log over would wait for it.
+func ask(ctx context.Context, nc *nats.Conn, stream, subject string, reply any) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	sub, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream, err)
+	}
+	defer sub.Unsubscribe()
+	for {
+		if err := nc.PublishRequest("$JS.API."+subject, sub.Subject, nil); err != nil {
+			return fmt.Errorf("stream %s: %w", stream, err)
+		}
+		again, cancel := context.WithTimeout(ctx, askEvery)
+		msg, err := sub.NextMsgWithContext(again)
+		cancel()
+		switch {
+		case err == nil && len(msg.Data) == 0 && msg.Header.Get("Status") == noResponders:
+			return fmt.Errorf("stream %s: %w", stream, nats.ErrNoResponders)
+		case err == nil:
+			return decode(msg, stream, subject, reply)
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return fmt.Errorf("stream %s: %w", stream, err)
+		}
+	}
+}
+
+// decode takes an answer of JetStream's API apart.
+func decode(msg *nats.Msg, stream, subject string, reply any) error {
 	var failed struct {
 		Error *js.APIError `json:"error"`
 	}
