@@ -1,4 +1,5 @@
-// Package executions is the read model of executions: a row for each attempt of a job on a thing.
+// Package executions is the read model of executions: a row for each attempt of a job on a thing, retries and those of things
+// that joined again included, until the attempt or its job is deleted.
 //
 // It promises to answer as the execution logs stood at the snapshot that it is asked on. A row is written blind, from
 // the event and the time of its commit alone: no row is read to write it (design §6). A job's id and number are

@@ -343,12 +343,3 @@ func (r run) want(reasons ...string) {
 		r.T.Errorf("got %v, want %v", got, reasons)
 	}
 }
-
-func TestAClosedJobIsSettledAtOnce(t *testing.T) {
-	r := newRun(t)
-	r.open(1, 0)
-	r.react(&v1.Event{Event: &v1.Event_JobClosed{JobClosed: &v1.JobClosed{Job: 1}}})
-	if got := r.Fresh[0].GetEvent().GetHomeSettled(); got.GetPhase() != v1.JobPhase_JOB_PHASE_CLOSED || got.GetJob() != 1 {
-		t.Errorf("got %s", coretest.Text(r.Fresh))
-	}
-}

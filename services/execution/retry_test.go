@@ -228,7 +228,10 @@ func TestAChangeOfTheTimeoutBindsLaterStartsOnly(t *testing.T) {
 	if a, b := r.describe("t", 1).DeadlineMs-r.Now, r.describe("u", 1).DeadlineMs-r.Now; a != 5*minute || b != 9*minute {
 		t.Errorf("deadlines in %d and %d ms", a, b)
 	}
-	r.change(&v1.JobChanged{Job: 1, Timeout: &v1.TimeoutConfig{}})
+	r.change(&v1.JobChanged{Job: 1, Timeout: &v1.TimeoutConfig{}, PresignedUrl: &v1.PresignedUrlConfig{RoleArn: "role", ExpiresInSeconds: 60}})
+	if j, _ := readJob(r.State, 1); string(j.roleARN) != "role" || j.expiresInSeconds != 60 {
+		t.Errorf("it keeps %+v", j)
+	}
 	r.release(1, "v")
 	r.must(&v1.StartNext{Thing: "v"})
 	if e := r.describe("v", 1); e.DeadlineMs != 0 {

@@ -193,3 +193,12 @@ func TestATimerOfAStoppedExecutionCancelsIt(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestAClosedJobIsSettledAtOnce(t *testing.T) {
+	r := newRun(t)
+	r.open(1, 0)
+	r.react(&v1.Event{Event: &v1.Event_JobClosed{JobClosed: &v1.JobClosed{Job: 1}}})
+	if got := r.Fresh[0].GetEvent().GetHomeSettled(); got.GetPhase() != v1.JobPhase_JOB_PHASE_CLOSED || got.GetJob() != 1 {
+		t.Errorf("got %s", coretest.Text(r.Fresh))
+	}
+}
