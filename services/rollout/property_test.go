@@ -209,13 +209,11 @@ func TestRatesThatChangeKeepTheirWindows(t *testing.T) {
 			if j.waiting() == 0 {
 				return
 			}
-			// One call at a time, so that the rate of each release is known.
-			rate := int64(j.pace.perMinute)
 			r.Now = max(r.Now, r.Next) + rapid.Int64Range(0, 1500).Draw(rt, "late")
 			r.Due()
 			for _, e := range r.Fresh {
 				if x := e.GetEvent().GetExecutionsReleased(); x != nil {
-					rate = e.GetReason().GetNumbers()[0]
+					rate := e.GetReason().GetNumbers()[0]
 					for range x.Things {
 						all = append(all, gone{r.Now, rate})
 						i := len(all) - 1

@@ -203,3 +203,26 @@ func TestAnUpdateHoldsFromThenOnAndIncreasesFollowFromTheCounts(t *testing.T) {
 	r.update(&v1.JobUpdated{Description: new(string)})
 	wantKinds(t, r.Fresh, "")
 }
+
+// Woken for several slots at once, some of which belong to the next rate: what fills a count goes at the rate of that
+// count, and the rest at the next.
+func TestOneReleaseNeverCrossesAnIncrease(t *testing.T) {
+	r := newRun(t)
+	r.createWith(&v1.JobCreated{Rollout: &v1.RolloutConfig{MaximumPerMinute: 100_000, Exponential: &v1.ExponentialRate{
+		BasePerMinute: 600, IncrementFactorTenths: 20, NotifiedThings: 5}}})
+	r.selects(7, 0, 1000)
+	total := int64(0)
+	for range 4 {
+		r.Now += 900
+		for _, e := range r.Due() {
+			n, things := e.GetReason().GetNumbers(), int64(len(e.GetEvent().GetExecutionsReleased().GetThings()))
+			if n[1] != total || n[1]/5 != n[2] || n[1]+things > 5*(n[2]+1) {
+				t.Fatalf("%d things after %d at %d a minute, increased %d times", things, n[1], n[0], n[2])
+			}
+			total += things
+		}
+	}
+	if total < 20 {
+		t.Errorf("the test is too small: %d", total)
+	}
+}
