@@ -136,6 +136,7 @@ func TestAssociateTargets(t *testing.T) {
 		{name: "none that it does not have", given: continuous(), cmd: ask(group("presses"))},
 		{name: "a snapshot job", given: created(), cmd: ask(thing("a")), code: invalid, field: "jobId", says: "SNAPSHOT"},
 		{name: "not started", given: continuous()[:1], cmd: ask(thing("a")), code: invalid, field: "jobId", says: "SCHEDULED"},
+		{name: "past its end", given: append(continuous(), &v1.Event{Event: &v1.Event_JobEndReached{JobEndReached: &v1.JobEndReached{Job: first, EndBehavior: 1}}}), cmd: ask(thing("a")), code: invalid, field: "jobId", says: "IN_PROGRESS and past its end"},
 		{name: "canceled", given: append(continuous(), cancelStarted(false)), cmd: ask(thing("a")), code: invalid, field: "jobId", says: "CANCELED"},
 		{name: "no target", given: continuous(), cmd: ask(), code: invalid, field: "targets", says: "no target"},
 		{name: "a malformed target", given: continuous(), cmd: ask(thing("a.b")), code: invalid, field: "targets[0]", says: "'.'"},
