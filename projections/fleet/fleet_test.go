@@ -30,7 +30,7 @@ func TestAGroupIsDescribedWithItsMembersAndChildren(t *testing.T) {
 		joined("root", "a"), joined("root", "b"), joined("x", "a"))
 	apply(m, &v1.Event{Event: &v1.Event_ThingLeft{ThingLeft: &v1.ThingLeft{Group: "root", Thing: ref("a")}}}, joined("root", "c"))
 	reply, err := DescribeGroup(m, &v1.DescribeGroup{Group: "root"})
-	want := &v1.GroupRow{Group: "root", Number: 9, Description: "about root", CreatedAtMs: 1000, Members: 2, Children: []string{"x", "y"}}
+	want := &v1.GroupRow{Group: "root", Number: 9, Description: "about root", CreatedAtMs: 1000, Members: 2, Children: []string{"x", "y"}, Version: 1}
 	if err != nil || !proto.Equal(reply.Group, want) {
 		t.Errorf("got  %v, %v\nwant %v", reply.GetGroup(), err, want)
 	}

@@ -1,92 +1,116 @@
 package fleet
 
 import (
+	"strings"
+
 	"github.com/droverhq/drover/projections/kv"
 	"github.com/droverhq/drover/projections/page"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 )
 
-// ListThings lists things by name, those whose names begin with the prefix if there is one.
+// The fields, as callers of AWS's registry spell them (specification §2.10).
+const (
+	fieldThing     = "thingName"
+	fieldType      = "thingTypeName"
+	fieldGroup     = "thingGroupName"
+	fieldAttribute = "attributeName"
+	fieldResource  = "resourceArn"
+)
+
+// ListThings lists things by name: those whose names begin with the prefix, of a type, with an attribute.
 func ListThings(r kv.Reader, q *v1.ListThings) (*v1.ListThingsReply, error) {
 	prefix, err := parsePrefix(q.GetPrefix(), id.ParseThing)
 	if err != nil {
 		return nil, err
 	}
+	var thingType id.ThingType
+	if q.GetThingType() != "" {
+		if thingType, err = id.ParseThingType(q.GetThingType()); err != nil {
+			return nil, page.Invalid(fieldType, err)
+		}
+	}
+	if q.GetAttributeName() == "" && (q.GetAttributeValue() != "" || q.GetAttributeValuePrefix()) {
+		return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, fieldAttribute, "a value is given and no attribute; name the attribute")
+	}
 	rows, next, err := page.List(r, append(kv.NewKey(tableThing), prefix...), q.GetPage(), func(key, value []byte) (*v1.ThingRow, bool) {
-		return thingRow(key, value), true
+		row := thingRow(key, value)
+		return row, (thingType == "" || row.ThingType == string(thingType)) && (q.GetAttributeName() == "" || hasAttribute(row, q))
 	})
 	return &v1.ListThingsReply{Things: rows, NextToken: next}, err
+}
+
+// hasAttribute holds a thing against the attribute, and the value if one is given, that a query asks for.
+func hasAttribute(row *v1.ThingRow, q *v1.ListThings) bool {
+	for _, a := range row.Attributes {
+		if a.Name != q.AttributeName {
+			continue
+		}
+		return q.AttributeValue == "" || a.Value == q.AttributeValue || q.AttributeValuePrefix && strings.HasPrefix(a.Value, q.AttributeValue)
+	}
+	return false
 }
 
 // DescribeThing tells one thing and its groups.
 func DescribeThing(r kv.Reader, q *v1.DescribeThing) (*v1.DescribeThingReply, error) {
 	name, err := id.ParseThing(q.GetName())
 	if err != nil {
-		return nil, page.Invalid("thingName", err)
+		return nil, page.Invalid(fieldThing, err)
 	}
 	key := thingKey(string(name))
 	value, ok := r.Get(key)
 	if !ok {
-		return nil, page.NotFound("thingName", "thing", string(name))
+		return nil, page.NotFound(fieldThing, "thing", string(name))
 	}
 	row := thingRow(key, value)
 	row.Groups = groupsOf(r, string(name))
 	return &v1.DescribeThingReply{Thing: row}, nil
 }
 
-// ListGroups lists groups by name, those whose names begin with the prefix if there is one.
-func ListGroups(r kv.Reader, q *v1.ListGroups) (*v1.ListGroupsReply, error) {
-	prefix, err := parsePrefix(q.GetPrefix(), id.ParseGroup)
-	if err != nil {
-		return nil, err
+// ListThingTypes lists thing types by name, or the one of that name.
+func ListThingTypes(r kv.Reader, q *v1.ListThingTypes) (*v1.ListThingTypesReply, error) {
+	from := kv.NewKey(tableType)
+	if q.GetThingType() != "" {
+		name, err := id.ParseThingType(q.GetThingType())
+		if err != nil {
+			return nil, page.Invalid(fieldType, err)
+		}
+		from = typeKey(string(name))
 	}
-	rows, next, err := page.List(r, append(kv.NewKey(tableGroup), prefix...), q.GetPage(), func(key, value []byte) (*v1.GroupRow, bool) {
-		return groupRow(key, value), true
+	rows, next, err := page.List(r, from, q.GetPage(), func(key, value []byte) (*v1.ThingTypeRow, bool) {
+		return typeRow(key, value), true
 	})
-	return &v1.ListGroupsReply{Groups: rows, NextToken: next}, err
+	return &v1.ListThingTypesReply{ThingTypes: rows, NextToken: next}, err
 }
 
-// DescribeGroup tells one group, how many direct members it has, and its children.
-func DescribeGroup(r kv.Reader, q *v1.DescribeGroup) (*v1.DescribeGroupReply, error) {
-	name, err := parseGroup(r, q.GetGroup())
+// DescribeThingType tells one thing type.
+func DescribeThingType(r kv.Reader, q *v1.DescribeThingType) (*v1.DescribeThingTypeReply, error) {
+	name, err := id.ParseThingType(q.GetThingType())
 	if err != nil {
-		return nil, err
+		return nil, page.Invalid(fieldType, err)
 	}
-	key := groupKey(name)
-	value, _ := r.Get(key)
-	row := groupRow(key, value)
-	row.Members = memberCount(r, name)
-	from := kv.NewKey(tableChild).String(name)
-	for key := range r.Scan(from, kv.PrefixEnd(from)) {
-		row.Children = append(row.Children, tail(key, len(from)))
+	key := typeKey(string(name))
+	value, ok := r.Get(key)
+	if !ok {
+		return nil, page.NotFound(fieldType, "thing type", string(name))
 	}
-	return &v1.DescribeGroupReply{Group: row}, nil
+	return &v1.DescribeThingTypeReply{ThingType: typeRow(key, value)}, nil
 }
 
-// ListThingsInGroup lists a group's direct members by name.
-func ListThingsInGroup(r kv.Reader, q *v1.ListThingsInGroup) (*v1.ListThingsInGroupReply, error) {
-	name, err := parseGroup(r, q.GetGroup())
+// ListTags tells the tags of a group or a thing type, sorted by key. There are at most 50.
+func ListTags(r kv.Reader, q *v1.ListTags) (*v1.ListTagsReply, error) {
+	resource, err := id.ParseRegistryResource(q.GetResource())
 	if err != nil {
-		return nil, err
+		return nil, page.Invalid(fieldResource, err)
 	}
-	from := kv.NewKey(tableMember).String(name)
-	things, next, err := page.List(r, from, q.GetPage(), func(key, _ []byte) (string, bool) {
-		return tail(key, len(from)), true
-	})
-	return &v1.ListThingsInGroupReply{Things: things, NextToken: next}, err
-}
-
-// parseGroup checks a group's name, and that there is such a group.
-func parseGroup(r kv.Reader, s string) (string, error) {
-	name, err := id.ParseGroup(s)
-	if err != nil {
-		return "", page.Invalid("thingGroupName", err)
+	key := typeKey(resource.GetThingType())
+	if resource.GetGroup() != "" {
+		key = groupKey(resource.GetGroup())
 	}
-	if _, ok := r.Get(groupKey(string(name))); !ok {
-		return "", page.NotFound("thingGroupName", "group", string(name))
+	if _, ok := r.Get(key); !ok {
+		return nil, page.NotFound(fieldResource, "resource", id.FormatRegistryResource(resource))
 	}
-	return string(name), nil
+	return &v1.ListTagsReply{Tags: tagsOf(r, resource)}, nil
 }
 
 // parsePrefix reads what names begin with: nothing, or what could be a name, or the ARN of one.
@@ -107,8 +131,8 @@ func thingRow(key, value []byte) *v1.ThingRow {
 	return row
 }
 
-func groupRow(key, value []byte) *v1.GroupRow {
-	row := page.Row[v1.GroupRow](value)
-	row.Group = tail(key, 1)
+func typeRow(key, value []byte) *v1.ThingTypeRow {
+	row := page.Row[v1.ThingTypeRow](value)
+	row.ThingType = tail(key, 1)
 	return row
 }

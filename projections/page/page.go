@@ -36,7 +36,7 @@ func List[T any](r kv.Reader, prefix []byte, p *v1.Page, row func(key, value []b
 	if err != nil {
 		return nil, "", err
 	}
-	from, err := begin(prefix, p.GetToken())
+	from, err := Begin(prefix, p.GetToken())
 	if err != nil {
 		return nil, "", err
 	}
@@ -79,8 +79,8 @@ func Limit(p *v1.Page) (int, error) {
 	}
 }
 
-// begin is the first key of the page that a token asks for.
-func begin(prefix []byte, token string) ([]byte, error) {
+// Begin is the first key of the page that a token asks for, for lists that read their rows themselves.
+func Begin(prefix []byte, token string) ([]byte, error) {
 	if token == "" {
 		return prefix, nil
 	}
@@ -93,6 +93,9 @@ func begin(prefix []byte, token string) ([]byte, error) {
 	}
 	return append(key, 0), nil
 }
+
+// Token is the token of the page behind a key.
+func Token(key []byte) string { return encode(key) }
 
 func encode(key []byte) string { return base64.RawURLEncoding.EncodeToString(key) }
 

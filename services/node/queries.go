@@ -41,6 +41,9 @@ func (n *Node) serveQueries(ctx context.Context) error {
 		bus.Serve(s, bus.ListGroups, view(n, fleet.ListGroups)),
 		bus.Serve(s, bus.DescribeGroup, view(n, fleet.DescribeGroup)),
 		bus.Serve(s, bus.ListThingsInGroup, view(n, fleet.ListThingsInGroup)),
+		bus.Serve(s, bus.ListThingTypes, view(n, fleet.ListThingTypes)),
+		bus.Serve(s, bus.DescribeThingType, view(n, fleet.DescribeThingType)),
+		bus.Serve(s, bus.ListRegistryTags, view(n, fleet.ListTags)),
 		bus.Serve(s, bus.ListPartitions, func(ctx context.Context, _ bus.Request, _ *v1.ListPartitions) (*v1.ListPartitionsReply, error) {
 			return n.listPartitions(ctx)
 		}),
