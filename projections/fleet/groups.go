@@ -59,20 +59,15 @@ type tree struct {
 
 func (t tree) below(group string) bool {
 	parent := parentOf(t.r, group)
-	for range depthMax {
-		if parent == t.top {
-			return true
-		}
-		if parent == "" {
-			return false
-		}
-		if in, known := t.in[parent]; known {
-			return in
-		}
-		t.in[parent] = t.below(parent)
-		return t.in[parent]
+	if parent == "" || parent == t.top {
+		return parent == t.top
 	}
-	return false
+	in, known := t.in[parent]
+	if !known {
+		in = t.below(parent)
+		t.in[parent] = in
+	}
+	return in
 }
 
 // DescribeGroup tells one group, how many direct members it has, its children, and what is above it.
