@@ -138,9 +138,9 @@ func TestExplainThingTellsWhyEachStepWasTaken(t *testing.T) {
 	want := `press-07: fw-1 CANCELED.
 
 2026-11-25 12:00:00Z  press-07 was registered by client  (targeting@3)
-2026-11-25 12:00:01Z  it joined group press-line by client  (targeting@5)
-2026-11-25 12:00:02Z  fw-1: the job: it was created by client for the things in group/press-line; 600 things a minute  (job@2)
-2026-11-25 12:00:02Z  fw-1: the job: it started  (job@2)
+2026-11-25 12:00:01Z  it was put into group press-line by client  (targeting@5)
+2026-11-25 12:00:02Z  fw-1: the job was created by client for the things in group/press-line; 600 things a minute  (job@2)
+2026-11-25 12:00:02Z  fw-1: the job started  (job@2)
 2026-11-25 12:00:03Z  fw-1: it was selected: it was in group/press-line when the selection started  (targeting@10)
 2026-11-25 12:00:04Z  fw-1: it was released: due at 600 things a minute, after 40 released before  (rollout@20)
 2026-11-25 12:00:05Z  fw-1: it was released: due at 600 things a minute, after 50 released before  (rollout@21)
@@ -150,8 +150,8 @@ func TestExplainThingTellsWhyEachStepWasTaken(t *testing.T) {
 2026-11-25 12:00:07Z  fw-1: the device reported 2 times that it goes on, last with phase=flash  (execution.3@10 to execution.3@11)
 2026-11-25 12:00:09Z  fw-1: the device reported execution 1 FAILED; another attempt follows  (execution.3@12)
 2026-11-25 12:00:09Z  fw-1: execution 2 was queued: retry 1 of 3: the attempt before it is FAILED  (execution.3@12)
-2026-11-25 12:00:10Z  fw-1: the job: abort criterion 1 was met: 5 of 21 executions that have ended are FAILED, which is 20 % or more (looked at from 20); the report that crossed it is in execution.3@12; 25 things had been released by then, and at most 10 could be after it  (rollout@30)
-2026-11-25 12:00:11Z  fw-1: the job: it was aborted, which is a cancel without force, ABORT_CRITERIA_MET: "5 of 21"  (job@8)
+2026-11-25 12:00:10Z  fw-1: abort criterion 1 was met: 5 of 21 executions that have ended are FAILED, which is 20 % or more (looked at from 20); the report that crossed it is in execution.3@12; 25 things had been released by then, and at most 10 could be after it  (rollout@30)
+2026-11-25 12:00:11Z  fw-1: the job was aborted, which is a cancel without force, ABORT_CRITERIA_MET: "5 of 21"  (job@8)
 2026-11-25 12:00:12Z  fw-1: execution 2 became CANCELED: the job was canceled  (execution.3@13)
 `
 	if r := s.run("explain", "thing", "press-07"); r.out != want || r.status != exitDone {
@@ -183,7 +183,7 @@ Now:
   execution 1 is IN_PROGRESS: the device is at work on it; it times out at 2026-11-25 12:01:00Z
   execution 2 is QUEUED and not shown to the device: the maintenance window is closed until 2026-11-25 12:01:30Z
   execution 2 is QUEUED and not shown to the device: 2 executions of other jobs stand before it
-  execution 3 is QUEUED and at the head: the device has not asked for it yet
+  execution 3 is QUEUED and next: the device has not asked for it yet
   it waits for its release, 17 things are before it: the pace of 600 things a minute lets the next one go at 2026-11-25 12:00:30Z; 3 released things have not ended yet
 `)
 	s.want(s.run("explain", "job", "fw-1"), exitDone, `

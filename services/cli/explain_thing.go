@@ -109,8 +109,10 @@ func (a *app) thingNow(ctx context.Context, t *thingTeller, job string) []waitVi
 		if !r.GetThingWaits() {
 			continue
 		}
-		before := "more than 100,000 things are before it"
-		if n := r.GetBeforeIt(); n >= 0 {
+		before := "it is the next"
+		if n := r.GetBeforeIt(); n < 0 {
+			before = "more than 100,000 things are before it"
+		} else if n > 0 {
 			before = plural(n, "thing") + verb(n, " is", " are") + " before it"
 		}
 		w := waitView{JobID: s.jobID, Text: "it waits for its release, " + before}
@@ -137,6 +139,9 @@ func viewThingHolding(h *v1.ThingHolding) []waitView {
 	for _, holding := range h.GetHoldings() {
 		if holding.GetReason().GetCode() == v1.ReasonCode_REASON_CODE_WAITS_FOR_DEVICES { // of one execution, that is its device
 			w := waitView{JobID: x.GetJobId(), Code: enumName(holding.GetReason().GetCode()), Text: is + ": the device is at work on it", Until: moment(holding.GetUntilMs())}
+			if x.GetStatus() == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED {
+				w.Text = is + " and next: the device has not asked for it yet"
+			}
 			if holding.GetUntilMs() != 0 {
 				w.Text += "; it times out at " + when(holding.GetUntilMs())
 			}
@@ -148,7 +153,7 @@ func viewThingHolding(h *v1.ThingHolding) []waitView {
 	if len(views) == 0 {
 		text := is
 		if x.GetStatus() == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED {
-			text += " and at the head: the device has not asked for it yet"
+			text += " and next: the device has not asked for it yet"
 		}
 		views = append(views, waitView{JobID: x.GetJobId(), Code: "WAITS_FOR_DEVICES", Text: text})
 	}

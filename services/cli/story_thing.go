@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -118,7 +119,10 @@ func (t *thingTeller) tellJob(e *v1.RecordedEvent) {
 		return
 	}
 	if text := jobSentence(e); text != "" {
-		t.say(e, "the job: "+text)
+		if rest, ok := strings.CutPrefix(text, "it "); ok {
+			text = "the job " + rest
+		}
+		t.say(e, text)
 	}
 }
 
@@ -168,9 +172,12 @@ func (t *thingTeller) sentence(e *v1.RecordedEvent) string {
 	case *v1.Event_ThingDeleted:
 		return t.thing + " was deleted" + by(e)
 	case *v1.Event_ThingJoined:
-		return "it joined group " + x.ThingJoined.GetGroup() + by(e)
+		return "it was put into group " + x.ThingJoined.GetGroup() + by(e)
 	case *v1.Event_ThingLeft:
-		return "it left group " + x.ThingLeft.GetGroup() + by(e) + reason
+		if reason == "" {
+			return "it was taken out of group " + x.ThingLeft.GetGroup() + by(e)
+		}
+		return "it left group " + x.ThingLeft.GetGroup() + reason
 	case *v1.Event_ThingsSelected:
 		return t.selectedText(e, x.ThingsSelected)
 	case *v1.Event_ThingsDeselected:

@@ -76,6 +76,9 @@ func (r *Reason) Sentence() string {
 	case ReasonCode_REASON_CODE_LEFT_TARGETS:
 		return "it is in no target of the continuous job any more"
 	case ReasonCode_REASON_CODE_EXPONENTIAL_PACE:
+		if n(2) == 0 {
+			return fmt.Sprintf("due at %d things a minute, after %d released before", n(0), n(1))
+		}
 		return fmt.Sprintf("due at %d things a minute after %d increases, after %d released before", n(0), n(2), n(1))
 	case ReasonCode_REASON_CODE_DELETED:
 		return "an operator deleted it"
