@@ -36,7 +36,7 @@ run thing create --prefix press- --count "$devices"
 seq -f 'press-%04g' 0 $((devices - 1)) | run group add press-line --from -
 
 say "Connecting $devices simulated devices; every tenth fails"
-run simulate --devices "$devices" --prefix press- --nats --fail-rate 0.1 --work-time 100ms --seed 7 >"$data/simulate.log" 2>&1 &
+"$drover" --data "$data" simulate --devices "$devices" --prefix press- --nats --fail-rate 0.1 --work-time 100ms --seed 7 >"$data/simulate.log" 2>&1 &
 sim=$!
 pids+=("$sim")
 for _ in $(seq 600); do

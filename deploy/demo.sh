@@ -32,7 +32,7 @@ run thing create --prefix press- --count "$devices"
 seq -f 'press-%04g' 0 $((devices - 1)) | run group add press-line --from -
 
 say "Connecting $devices simulated devices through the device leaf, half MQTT, half NATS"
-run simulate --devices "$devices" --prefix press- --mixed --fail-rate 0.05 --work-time 200ms --seed 7 \
+"$drover" --data "$data" simulate --devices "$devices" --prefix press- --mixed --fail-rate 0.05 --work-time 200ms --seed 7 \
   --journal "$data/devices.jsonl" --until-jobs 1 >"$data/simulate.log" 2>&1 &
 sim=$!
 pids+=("$sim")
