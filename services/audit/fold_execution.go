@@ -19,7 +19,14 @@ func (f *fold) execution(at Place, event *v1.Event) {
 		t := f.known(at, j, e.ReleaseRefused.GetThing())
 		t.Refused++
 		t.RefusedAt = at
+		t.Withdrawn = nil // it is wanted again (event.proto, WithdrawalLearned)
 		f.counts(j.Number).Refused++
+	case *v1.Event_WithdrawalLearned:
+		j := h.job(e.WithdrawalLearned.GetJob())
+		for _, ref := range e.WithdrawalLearned.GetThings() {
+			t := f.known(at, j, ref)
+			t.Withdrawn = append(t.Withdrawn, at)
+		}
 	case *v1.Event_WindowLearned:
 		j := h.job(e.WindowLearned.GetJob())
 		j.Windows = append(j.Windows, Window{Place: at, Open: e.WindowLearned.GetOpen()})

@@ -142,6 +142,8 @@ type Thing struct {
 	// ReleasedTo is the home of its (last) release.
 	ReleasedTo id.Home
 	Executions []*Execution // by their first event
+	// Withdrawn is where its home learned that it is in no target any more, since the last release that was refused.
+	Withdrawn []Place
 
 	numbers map[uint64]bool // all that had the name
 }

@@ -332,3 +332,30 @@ func TestACompletedJobIsDeletedWithoutAStop(t *testing.T) {
 	r.settleAll(7, deleted)
 	wantKinds(t, r.Fresh, "Observed JobDrained ")
 }
+
+// The end time comes between the close of a job and what its homes say of that: there is nothing left to stop, and a stop that
+// the homes settled in the same commits would hide that they have settled the close.
+func TestAnEndBehindTheCloseIsNothing(t *testing.T) {
+	r := newRun(t)
+	r.create(7, 0)
+	r.selected(7) // closed
+	r.ends(7, v1.EndBehavior_END_BEHAVIOR_CANCEL)
+	wantKinds(t, r.Fresh, "")
+	r.settle(0, 7, closed)
+	r.settle(1, 7, closed)
+	wantKinds(t, r.Fresh, "Observed JobDrained ")
+}
+
+// An end by force, then a cancel, then one by force: nothing is left for the last one to stop, and job waits for its end.
+func TestACancelByForceOfWhatAnEndHasStoppedByForceIsDrainedAtOnce(t *testing.T) {
+	r := newRun(t)
+	r.create(7, 0)
+	r.selects(7, 0, 2)
+	r.Due()
+	r.ends(7, v1.EndBehavior_END_BEHAVIOR_FORCE_CANCEL)
+	r.cancel(7, false)
+	r.settle(0, 7, forceStopped)
+	r.settle(1, 7, forceStopped)
+	r.cancel(7, true)
+	wantKinds(t, r.Fresh, "JobDrained ")
+}

@@ -45,6 +45,9 @@ func (c *Core) stop(s *core.Step, number uint64, phase v1.JobPhase, completes bo
 	if rank(phase) < rank(j.stop) {
 		phase = j.stop
 	}
+	if completes && j.closed {
+		return // every execution has ended before the end time
+	}
 	completes = completes && (j.stop == 0 || j.completes)
 	if phase == j.stop && completes == j.completes {
 		return
@@ -61,7 +64,12 @@ func (c *Core) cancel(s *core.Step, e *v1.JobCancelStarted) {
 	if e.GetForce() {
 		phase, reason = v1.JobPhase_JOB_PHASE_FORCE_STOPPED, core.Reason(v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED)
 	}
+	before := s.Place()
 	c.stop(s, e.GetJob(), phase, false, reason)
+	if j := readJob(s, e.GetJob()); e.GetForce() && s.Place() == before && j.opened && j.stop != 0 && j.drained == j.stop {
+		// An end had stopped it as far as this cancel asks for: it has been carried out, and is said again.
+		s.Emit(&v1.Event{Event: &v1.Event_JobDrained{JobDrained: &v1.JobDrained{Job: e.GetJob(), Phase: j.drained}}}, reason)
+	}
 }
 
 // end stops a job whose end time has come, as its end behavior says. (specification §4.12)

@@ -11,7 +11,7 @@ import (
 
 // Row 11: delete rules, the eleventh deletion is refused, a job id is free after the deletion.
 //
-// Broken: ROW11
+// Broken: DeleteJob did not ask whether the job is active. And: eleven deletions were allowed.
 func TestSpec11_11_Deletions(t *testing.T) {
 	r := newRun(t)
 	r.things("lamp-1", "lamp-2")
@@ -24,6 +24,7 @@ func TestSpec11_11_Deletions(t *testing.T) {
 	r.hears("lamp-1", "notify", "notify-next")
 	r.rejected("ResourceNotFound", "lamp-1", "one/update", `{"status":"SUCCEEDED"}`)
 	r.advance(2000)
+	r.refused(notFound, "jobs describe", `{"jobId":"one"}`)
 	if list := r.bus("executions list-for-thing", `{"thing":"lamp-1"}`).(*v1.ListExecutionsReply); len(list.GetExecutions()) > 0 {
 		t.Errorf("of a deleted job there are %v", list)
 	}
@@ -45,6 +46,7 @@ func TestSpec11_11_Deletions(t *testing.T) {
 	}
 	r.refused(limitExceeded, "job delete", `{"jobId":"j10","force":true}`)
 	r.refused(illegal, "job delete", `{"jobId":"j0","force":true}`)
+	r.status("j0", "DELETION_IN_PROGRESS")
 	r.start(home)
 	r.advance(2000)
 	r.bus("job delete", `{"jobId":"j10","force":true}`)
@@ -52,7 +54,7 @@ func TestSpec11_11_Deletions(t *testing.T) {
 
 // Row 12: the timer example of §4.9; -1 clears; TIMED_OUT within 60 s of the deadline: here at the very millisecond.
 //
-// Broken: ROW12
+// Broken: -1 left the step timer as it was. And: a second step timer did not take the place of the first.
 func TestSpec11_12_Timers(t *testing.T) {
 	r := newRun(t)
 	r.things("a", "b")
@@ -91,7 +93,7 @@ func TestSpec11_12_Timers(t *testing.T) {
 
 // Row 13: the rollout table of §4.10 with a virtual clock; the cap is respected; later joiners are unthrottled.
 //
-// Broken: ROW13
+// Broken: the factor was taken a tenth too small; after 30 minutes 1,950 things were notified.
 func TestSpec11_13_TheRolloutTable(t *testing.T) {
 	r := newRunWith(t, job.AWSLimits())
 	const things = 8000
@@ -143,7 +145,7 @@ func TestSpec11_13_TheRolloutTable(t *testing.T) {
 
 // Row 14: the abort example of §4.11; order of criteria; IN_PROGRESS survive.
 //
-// Broken: ROW14
+// Broken: a criterion was met above its threshold only; with 30 of 150 the job went on.
 func TestSpec11_14_TheAbortExample(t *testing.T) {
 	const criteria = `"abort":{"criteria":[{"failure":"FAILED","thresholdHundredths":2000,"minExecuted":100},{"failure":"TIMED_OUT","thresholdHundredths":5000,"minExecuted":200}]}`
 	for failures, want := range map[int]string{29: "IN_PROGRESS", 30: "CANCELED"} {
@@ -179,7 +181,7 @@ func TestSpec11_14_TheAbortExample(t *testing.T) {
 
 // Row 14, order: of two criteria that the same report meets the first in the list counts.
 //
-// Broken: ROW14B
+// Broken: the list of criteria was gone through from its end.
 func TestSpec11_14_TheFirstCriterionCounts(t *testing.T) {
 	r := newRun(t)
 	r.fleet(4)
@@ -198,7 +200,7 @@ func TestSpec11_14_TheFirstCriterionCounts(t *testing.T) {
 
 // Row 15: retries: new executionNumber, retryAttempt in lists, stop on success, none after an abort, reset on rejoin.
 //
-// Broken: ROW15
+// Broken: a retry did not count the attempts before it; retryAttempt stayed 0, and the budget whole.
 func TestSpec11_15_Retries(t *testing.T) {
 	r := newRun(t)
 	r.things("a", "b")
@@ -243,7 +245,7 @@ func TestSpec11_15_Retries(t *testing.T) {
 
 // Row 15: none after an abort, and none of an attempt that was in progress then.
 //
-// Broken: ROW15B
+// Broken: a retry was due whatever the home knew of a stop.
 func TestSpec11_15_NoRetryAfterAnAbort(t *testing.T) {
 	r := newRun(t)
 	r.things("a", "b", "c")
@@ -262,11 +264,12 @@ func TestSpec11_15_NoRetryAfterAnAbort(t *testing.T) {
 
 // Row 16: SCHEDULED → IN_PROGRESS, windows hide and show executions, three end behaviours.
 //
-// Broken: ROW16
+// Broken: homes did not learn that a window had closed; what was queued stayed in the list.
 func TestSpec11_16_Schedules(t *testing.T) {
 	r := newRun(t)
 	r.things("a", "b")
 	r.create("one", `"targets":["thing/a"],"scheduling":{"startTime":"2024-10-04 01:00"}`)
+	r.status("one", "SCHEDULED")
 	r.at("00:59:59")
 	r.hears("a")
 	r.at("01:00:01")
@@ -277,6 +280,7 @@ func TestSpec11_16_Schedules(t *testing.T) {
 
 	r.create("two", `"targetSelection":"CONTINUOUS","targets":["thing/a","thing/b"],"scheduling":{"windows":[{"startTime":"cron(0 2 * * ? *)","durationMinutes":60}]}`)
 	r.at("01:59:59")
+	r.status("two", "SCHEDULED")
 	r.accepted("a", "start-next", `{}`).keys("timestamp")
 	r.hears("a")
 	r.at("02:00:01")
@@ -284,6 +288,7 @@ func TestSpec11_16_Schedules(t *testing.T) {
 	r.hears("a", "notify", "notify-next")
 	r.accepted("b", "start-next", `{}`).is("execution.jobId", "two")
 	r.at("03:00:01")
+	r.status("two", "SCHEDULED")
 	r.hears("a", "notify", "notify-next")
 	r.accepted("a", "get", `{}`).is("queuedJobs", "[]")
 	r.accepted("a", "start-next", `{}`).keys("timestamp")
@@ -298,7 +303,7 @@ func TestSpec11_16_Schedules(t *testing.T) {
 // Row 16, ends: STOP_ROLLOUT lets what is pending finish, CANCEL cancels what is queued, FORCE_CANCEL all; the job is
 // COMPLETED when every execution has ended (U20).
 //
-// Broken: ROW16B
+// Broken: the end CANCEL was carried out as STOP_ROLLOUT.
 func TestSpec11_16_EndBehaviors(t *testing.T) {
 	for behavior, want := range map[string]struct{ atEnd, counts, later string }{
 		"STOP_ROLLOUT": {"IN_PROGRESS", "QUEUED 1, IN_PROGRESS 1", "SUCCEEDED 2"},
@@ -326,7 +331,7 @@ func TestSpec11_16_EndBehaviors(t *testing.T) {
 
 // Row 19: the limits of §1.3 and §7.1 at the boundary.
 //
-// Broken: ROW19
+// Broken: 11 pairs of status details were allowed. And: 101 targets.
 func TestSpec11_19_Limits(t *testing.T) {
 	r := newRunWith(t, job.AWSLimits())
 	r.things("a")

@@ -178,7 +178,7 @@ func TestSpec11_08_ClientTokens(t *testing.T) {
 
 // Row 10: non-force cancel leaves IN_PROGRESS running and reportable; force rejects later updates.
 //
-// Broken: a stop without force ended what is in progress too.
+// Broken: rollout made a stop by force of every cancel.
 func TestSpec11_10_Cancels(t *testing.T) {
 	r := newRun(t)
 	r.things("a", "b", "c")

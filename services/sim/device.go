@@ -47,6 +47,9 @@ func (d *device) act() {
 		d.ask(&v1.StartNext{Thing: d.thing})
 	case d.end != nil:
 		d.ask(d.end) // the same again, until it is answered
+	case d.left > 0 && d.w.chance(d.w.odds.deviceSilent):
+		d.asked++ // it says nothing for so long that a timer may run out
+		d.waits = d.w.now + 30_000 + d.w.rng.Int64N(90_000)
 	case d.left > 0:
 		d.left--
 		u := d.update(inProgress)

@@ -21,6 +21,7 @@ type odds struct {
 	lies                             bool // a register that was lost is taken at once: two may believe that they hold it
 	device, deviceFails, deviceStays float64
 	deviceVersion, deviceListens     float64
+	deviceSilent                     float64
 }
 
 func drawOdds(rng *rand.Rand) odds {
@@ -39,7 +40,7 @@ func drawOdds(rng *rand.Rand) odds {
 		leaseAway: some(0.002), leaseUnanswered: some(0.2), leaseWiped: some(0.001), lies: rng.IntN(8) == 0,
 		requestLost: some(0.2), requestTwice: some(0.2), answerLost: some(0.3),
 		read: between(0.2, 1), step: between(0.3, 1), tell: between(0.1, 1), flush: between(0, 0.1),
-		device: between(0.02, 0.3), deviceFails: some(0.5), deviceStays: between(0, 3), deviceVersion: rng.Float64(), deviceListens: some(1),
+		device: between(0.02, 0.3), deviceFails: some(0.5), deviceStays: between(0, 3), deviceVersion: rng.Float64(), deviceListens: some(1), deviceSilent: some(0.1),
 	}
 }
 

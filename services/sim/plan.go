@@ -21,7 +21,7 @@ func (o *operator) plan(at int, names []string) {
 	w := o.w
 	jobs, fleet := w.logs[0], w.logs[1]
 	pick := func() string { return names[w.rng.IntN(len(names))] }
-	kind := w.rng.IntN(16)
+	kind := w.rng.IntN(18)
 	if len(o.created) == 0 || kind < 5 {
 		o.planJob(at, pick)
 		return
@@ -42,7 +42,7 @@ func (o *operator) plan(at int, names []string) {
 		if w.chance(0.5) {
 			o.add(at, fleet, &v1.CreateThings{Things: []*v1.NewThing{{Name: thing}}})
 		}
-	case 11, 12:
+	case 11, 12, 16, 17:
 		// It leaves, and perhaps comes back.
 		group := []string{"all", "some", "other"}[w.rng.IntN(3)]
 		o.add(at, fleet, &v1.RemoveThings{Group: group, Things: []string{thing}}, notFound)
@@ -96,9 +96,9 @@ func (o *operator) schedule(c *v1.CreateJob) {
 	w := o.w
 	s := &v1.SchedulingConfig{}
 	starts, ends := w.chance(0.15), w.chance(0.25)
-	if w.chance(0.4) {
+	if w.chance(0.5) {
 		c.TargetSelection = v1.TargetSelection_TARGET_SELECTION_CONTINUOUS
-		if w.chance(0.4) {
+		if w.chance(0.5) {
 			s.Windows = []*v1.MaintenanceWindow{{StartTime: "cron(0/2 * * * ? *)", DurationMinutes: 1}}
 			starts = false
 		}

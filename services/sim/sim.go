@@ -30,7 +30,7 @@ const (
 	// how long then nothing may be written. A tick is up to odds.tickMs while things go wrong, and then up to tickMs.
 	faultTicks = 1000
 	quietTicks = 20000
-	idleTicks  = 200
+	idleTicks  = 400
 	tickMs     = 60
 	// pauseMs bounds a pause of an instance; hangsMax how many stand still amid something at once.
 	pauseMs  = 8000

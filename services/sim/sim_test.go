@@ -48,6 +48,10 @@ var meets = []string{
 	"two serve at once", "answer withheld", "notification withheld", "request dropped", "standby compared", "deposed by the log", "deposed by the lease", "unresolved for 30 s", "graceful stop", "append or log in trouble", "waiting things dropped",
 	"release refused", "job completed", "home settled STOPPED", "home settled FORCE_STOPPED", "home settled CLOSED",
 	"execution to TIMED_OUT", "execution to CANCELED", "execution to REMOVED", "execution to FAILED",
+	"retry", "job aborted", "job updated", "targets associated", "job deleted", "group deleted",
+	"execution deleted while QUEUED", "execution deleted while IN_PROGRESS", "execution deleted while SUCCEEDED",
+	"job ended with STOP_ROLLOUT", "job ended with CANCEL", "job ended with FORCE_CANCEL", "home settled ENDED", "home settled DELETED",
+	"things joined", "things withdrawn", "queued again after a join", "window opened", "window closed", "ends read", "end not read",
 }
 
 // A seed is a history: played twice it gives the same trace, event by event.

@@ -1,6 +1,8 @@
 package invariants
 
 import (
+	"slices"
+
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/audit"
@@ -16,7 +18,8 @@ var aborts = Rule{
 				if i > 0 {
 					broken(a.Place, "%s is aborted again", j.ID)
 				}
-				if stop := firstFact(j, audit.Stopped); stop == nil || stop.Number != a.Number {
+				stops := func(f audit.JobFact) bool { return f.Kind == audit.Stopped && f.Number == a.Number }
+				if !slices.ContainsFunc(j.Life, stops) {
 					broken(a.Place, "%s is aborted, and not stopped in the same commit", j.ID)
 				}
 				checkAbort(h, j, a, broken)

@@ -197,6 +197,10 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 		}},
 		{"retries", "is due after SUCCEEDED", func(h *audit.History) { execution0(h).Steps[2].RetryDue = true }},
 		{"retries", "retry 1 of fw on t0 is due after FAILED; 0 are allowed", func(h *audit.History) { execution0(h).Steps[2].To, execution0(h).Steps[2].RetryDue = failed, true }},
+		{"retries", "that it is in no target any more", func(h *audit.History) {
+			execution0(h).Steps[2].To, execution0(h).Steps[2].RetryDue = failed, true
+			t0(h).Withdrawn = []audit.Place{place(log0, 3, 9)}
+		}},
 		{"retries", "begins with retry 1", func(h *audit.History) { execution0(h).Retry = 1 }},
 		{"settling", "while a retry of t0 is due", func(h *audit.History) { execution0(h).Steps[2].RetryDue = true }},
 		{"settling", "while execution 1 of t0 is there", func(h *audit.History) { theJob(h).Settled[ofT0].Phase = v1.JobPhase_JOB_PHASE_DELETED }},

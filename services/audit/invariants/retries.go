@@ -8,7 +8,7 @@ import (
 var retries = Rule{
 	Name: "retries",
 	Promise: "A retry follows a failure of which it was said that one is due, and is the next attempt; there are no more of them than the job allows for " +
-		"that failure since the thing was released (specification §4.8).",
+		"that failure since the thing was released, and none of a thing that has left (specification §4.8).",
 	check: func(h *audit.History, broken func(any, string, ...any)) {
 		for _, j := range h.JobsInOrder() {
 			for _, t := range j.ThingsInOrder() {
@@ -32,6 +32,11 @@ func checkRetries(j *audit.Job, t *audit.Thing, broken func(any, string, ...any)
 		}
 		if last.To != failed && last.To != timedOut {
 			broken(last.Place, "a retry of %s is due after %s", on(j, t), audit.StatusName(last.To))
+		}
+		for _, w := range t.Withdrawn {
+			if x.Steps[0].Before(w) && w.Before(last.Place) {
+				broken(last.Place, "a retry of %s is due; the home learned at %s that it is in no target any more", on(j, t), w)
+			}
 		}
 		due[last.To]++
 		if n, most := failures(j, last.To, due), allowed(j.Retry, last.To); n > most {
