@@ -28,8 +28,8 @@ const (
 
 // TestKill9 shows that nothing which was acknowledged is lost, and nothing happens twice, however often the system dies.
 //
-// A real drover up is killed with -9 at 20 random moments of a rollout to 2,000 devices, some of them while it is starting,
-// and then during a forced cancel of 100,000 executions; each time it is started again on the same folder. The devices
+// A real drover up is killed with -9 at 20 random moments of a rollout to 2,000 devices, some of them while it is starting, while
+// every execution has a timer and each twentieth device fails once and again; then while a job is aborted, and then during a forced cancel of 100,000 executions; each time it is started again on the same folder. The devices
 // run in a process of their own, which lives through it all and notes what each device does before it does it. Afterwards
 // the log is recounted and held against every rule of services/audit/invariants, against the devices' journals, against
 // the counters that were answered last, and against a rebuild of the read models.
@@ -50,8 +50,9 @@ func TestKill9(t *testing.T) {
 	d.run("group", "add", "all", "--from", d.names("dev-", killDevices))
 	journal := filepath.Join(t.TempDir(), "devices.jsonl")
 	devices := d.start("simulate", "--data", d.data, "--devices", fmt.Sprint(killDevices), "--prefix", "dev-", "--mixed", "--fail-rate", "0.05",
-		"--work-time", "300ms", "--seed", "7", "--journal", journal, "--until-jobs", "1", "--output", "json")
-	d.run("job", "create", "demo", "--document", `{"operation":"install"}`, "--target", "group/all", "--per-minute", fmt.Sprint(killPerMinute))
+		"--work-time", "300ms", "--seed", "7", "--journal", journal, "--until-jobs", "2", "--output", "json")
+	d.run("job", "create", "demo", "--document", `{"operation":"install"}`, "--target", "group/all", "--per-minute", fmt.Sprint(killPerMinute),
+		"--retry", "FAILED=1", "--timeout", "30m")
 
 	var killed []time.Time
 	done := &reports{t: t, path: journal}
@@ -69,6 +70,13 @@ func TestKill9(t *testing.T) {
 		d.begin()
 	}
 	d.awaitReady()
+	var demo job
+	d.eventually(2*patience, "the rollout is over", func() bool {
+		d.read(&demo, "job", "describe", "demo")
+		return demo.Status == "COMPLETED"
+	})
+	d.killDuringAbort()
+	d.run("job", "create", "last", "--document", "{}", "--target", "group/all") // so that every device has ended two
 	select {
 	case <-devices.exited:
 	case <-time.After(2 * patience):
@@ -77,15 +85,11 @@ func TestKill9(t *testing.T) {
 	if devices.err != nil {
 		t.Fatalf("simulate: %v\n%s", devices.err, devices.output)
 	}
-	d.run("job", "watch", "demo")
-	var demo job
-	d.read(&demo, "job", "describe", "demo")
-
 	big, canceledAt := d.killDuringCancel(rng)
 	d.stop()
 
-	r := d.audit(0, "demo", "--journal", journal, "--expect", "SUCCEEDED=1900", "--expect", "FAILED=100", "--expect", "transitions=6000")
-	if r.Executions != killDevices || r.Ended != killDevices || r.EndedTwice != 0 || r.VersionGaps != 0 || len(r.Violations) != 0 {
+	r := d.audit(0, "demo", "--journal", journal, "--expect", "SUCCEEDED=1900", "--expect", "FAILED=200", "--expect", "transitions=6300")
+	if r.Executions != killDevices+100 || r.Ended != killDevices+100 || r.EndedTwice != 0 || r.VersionGaps != 0 || len(r.Violations) != 0 {
 		t.Errorf("the rollout: %+v", r)
 	}
 	inside := 0
@@ -101,6 +105,10 @@ func TestKill9(t *testing.T) {
 	}
 	sameCounters(t, demo, r)
 
+	if r = d.audit(0, "doomed"); r.Released >= killDevices || len(r.Violations) != 0 {
+		t.Errorf("the abort: %+v", r)
+	}
+
 	r = d.audit(0, "big")
 	if r.Executions != cancelThings || r.Counts["CANCELED"] != cancelThings || r.Ended != cancelThings || r.VersionGaps != 0 || len(r.Violations) != 0 {
 		t.Errorf("the cancel: %+v", r)
@@ -112,6 +120,24 @@ func TestKill9(t *testing.T) {
 	if out := d.run("projections", "rebuild", "--verify"); !strings.Contains(out, "rows are the same") {
 		t.Errorf("projections rebuild --verify: %s", out)
 	}
+}
+
+// killDuringAbort runs a job that its criterion ends, kills the system on the way there, and waits until it is canceled.
+func (d *drover) killDuringAbort() {
+	d.t.Helper()
+	d.run("job", "create", "doomed", "--document", "{}", "--target", "group/all", "--abort", "FAILED:1%:200")
+	var j job
+	d.eventually(patience, "executions of the doomed job end", func() bool {
+		d.read(&j, "job", "describe", "doomed")
+		return j.Counts.Succeeded+j.Counts.Failed > 50
+	})
+	d.up.kill()
+	d.begin()
+	d.awaitReady()
+	d.eventually(2*patience, "the doomed job is aborted", func() bool {
+		d.read(&j, "job", "describe", "doomed")
+		return j.Status == "CANCELED"
+	})
 }
 
 // killDuringCancel queues a job for 100,000 things and cancels it with force, and kills the system at once and twice
