@@ -192,6 +192,7 @@ func passing(err error) bool {
 	for _, wait := range []error{
 		ErrNotBorn, host.ErrDeposed, host.ErrUnresolved, context.DeadlineExceeded, nats.ErrNoServers, nats.ErrNoResponders, nats.ErrTimeout,
 		nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrStaleConnection,
+		nats.ErrConnectionClosed, // also what a flush says that loses its connection under way; ours reconnect for ever
 	} {
 		if errors.Is(err, wait) {
 			return true
