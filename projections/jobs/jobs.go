@@ -128,9 +128,8 @@ func applyRest(tx kv.Tx, event *v1.Event, at int64) {
 		tx.Delete(templateKey(e.JobTemplateDeleted.TemplateId))
 	case *v1.Event_EventsConfigured:
 		for _, c := range e.EventsConfigured.Configurations {
-			tx.Set(eventsKey(c.Category), kv.Row(nil).Bool(c.Enabled))
+			tx.Set(eventsKey(c.Category), kv.Row(nil).Bool(c.Enabled).Int(at))
 		}
-		tx.Set(eventsKey(0), binary.BigEndian.AppendUint64(nil, uint64(at)))
 	}
 }
 

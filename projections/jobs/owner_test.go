@@ -217,7 +217,7 @@ func TestTemplatesTagsAndEventConfigurations(t *testing.T) {
 		on := fmt.Sprint(reply.LastModifiedMs)
 		for _, c := range reply.Configurations {
 			if c.Enabled {
-				on += " " + c.Category.String()[len("EVENT_CATEGORY_"):]
+				on += fmt.Sprintf(" %s since %d", c.Category.String()[len("EVENT_CATEGORY_"):], c.ChangedAtMs)
 			}
 		}
 		return on
@@ -226,8 +226,10 @@ func TestTemplatesTagsAndEventConfigurations(t *testing.T) {
 		t.Errorf("at first: %s", got)
 	}
 	o.do(&v1.ConfigureEvents{Configurations: []*v1.EventConfiguration{{Category: v1.EventCategory_EVENT_CATEGORY_JOB, Enabled: true}, {Category: v1.EventCategory_EVENT_CATEGORY_JOB_EXECUTION, Enabled: true}}})
+	first := o.Now
+	o.Now += 5000
 	o.do(&v1.ConfigureEvents{Configurations: []*v1.EventConfiguration{{Category: v1.EventCategory_EVENT_CATEGORY_JOB}}})
-	if got := all(); got != fmt.Sprint(o.Now, " JOB_EXECUTION") {
+	if got := all(); got != fmt.Sprintf("%d JOB_EXECUTION since %d", o.Now, first) {
 		t.Errorf("got %s", got)
 	}
 }

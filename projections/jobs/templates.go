@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"encoding/binary"
 	"errors"
 	"strings"
 
@@ -59,16 +58,14 @@ func readTemplate(r kv.Reader, name string) *v1.TemplateRow {
 func DescribeEvents(r kv.Reader, _ *v1.DescribeEventConfigurations) (*v1.DescribeEventConfigurationsReply, error) {
 	reply := &v1.DescribeEventConfigurationsReply{}
 	for c := v1.EventCategory_EVENT_CATEGORY_THING; c <= v1.EventCategory_EVENT_CATEGORY_CA_CERTIFICATE; c++ {
-		enabled := false
+		e := &v1.EventConfiguration{Category: c}
 		if value, ok := r.Get(eventsKey(c)); ok {
 			f := kv.NewFields(value)
-			enabled = f.Bool()
+			e.Enabled, e.ChangedAtMs = f.Bool(), f.Int()
 			f.Must("an event configuration")
 		}
-		reply.Configurations = append(reply.Configurations, &v1.EventConfiguration{Category: c, Enabled: enabled})
-	}
-	if value, ok := r.Get(eventsKey(0)); ok && len(value) == 8 {
-		reply.LastModifiedMs = int64(binary.BigEndian.Uint64(value))
+		reply.Configurations = append(reply.Configurations, e)
+		reply.LastModifiedMs = max(reply.LastModifiedMs, e.ChangedAtMs)
 	}
 	return reply, nil
 }
