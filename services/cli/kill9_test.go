@@ -125,7 +125,8 @@ func TestKill9(t *testing.T) {
 // killDuringAbort runs a job that its criterion ends, kills the system on the way there, and waits until it is canceled.
 func (d *drover) killDuringAbort() {
 	d.t.Helper()
-	d.run("job", "create", "doomed", "--document", "{}", "--target", "group/all", "--abort", "FAILED:1%:200")
+	d.run("job", "create", "doomed", "--document", "{}", "--target", "group/all", "--abort", "FAILED:1%:200",
+		"--per-minute", "1500") // so slowly that most have not been released by then, wherever this runs
 	var j job
 	d.eventually(patience, "executions of the doomed job end", func() bool {
 		d.read(&j, "job", "describe", "doomed")

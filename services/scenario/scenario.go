@@ -24,6 +24,7 @@
 package scenario
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -301,6 +302,8 @@ func (p *player) moment() error {
 	if err != nil {
 		return err
 	}
+	// By time, for people; there is one clock, so that no effect comes before its cause.
+	slices.SortStableFunc(commits, func(a, b *eventstore.Commit) int { return cmp.Compare(a.AtMs, b.AtMs) })
 	for _, c := range commits {
 		p.reach.commit(c)
 		for _, e := range c.Entries {
