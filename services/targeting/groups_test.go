@@ -92,7 +92,7 @@ func TestTheMembersOfADeletedGroupLeaveInSlices(t *testing.T) {
 		for _, e := range f.Fresh {
 			x := e.Event.GetThingLeft()
 			if x.GetGroup() != "g" || x.GetGroupNumber() != old || e.GetReason().GetCode() != v1.ReasonCode_REASON_CODE_GROUP_DELETED {
-				t.Errorf("got %v", e)
+				t.Fatalf("got %v", e)
 			}
 			got = append(got, x.GetThing().GetName())
 		}
