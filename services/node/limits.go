@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/targeting"
 )
 
 // limits are those that the configuration names.
@@ -23,4 +24,12 @@ func (c *Config) limits() (job.Limits, error) {
 		l.RetentionDays = int64(c.RetentionDays)
 	}
 	return l, nil
+}
+
+// targetingLimits are those of the fleet, by the same name.
+func (c *Config) targetingLimits() targeting.Limits {
+	if c.Limits == "aws" {
+		return targeting.AWSLimits()
+	}
+	return targeting.DefaultLimits()
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/targeting"
 )
 
 func TestLimitsAreThoseThatAreNamed(t *testing.T) {
@@ -12,17 +13,21 @@ func TestLimitsAreThoseThatAreNamed(t *testing.T) {
 	for _, c := range []struct {
 		cfg  Config
 		want job.Limits
+		also targeting.Limits
 	}{
-		{Config{}, job.DefaultLimits()},
-		{Config{Limits: "default"}, job.DefaultLimits()},
-		{Config{Limits: "aws"}, job.AWSLimits()},
-		{Config{Limits: "aws", RetentionDays: 30}, kept},
+		{Config{}, job.DefaultLimits(), targeting.DefaultLimits()},
+		{Config{Limits: "default"}, job.DefaultLimits(), targeting.DefaultLimits()},
+		{Config{Limits: "aws"}, job.AWSLimits(), targeting.AWSLimits()},
+		{Config{Limits: "aws", RetentionDays: 30}, kept, targeting.AWSLimits()},
 	} {
 		if err := c.cfg.complete(); err != nil {
 			t.Error(err)
 		}
 		if got, err := c.cfg.limits(); err != nil || got != c.want {
 			t.Errorf("%q, %d: %+v, %v", c.cfg.Limits, c.cfg.RetentionDays, got, err)
+		}
+		if got := c.cfg.targetingLimits(); got != c.also {
+			t.Errorf("%q: targeting has %+v", c.cfg.Limits, got)
 		}
 	}
 	for _, bad := range []Config{{Limits: "AWS"}, {RetentionDays: -1}} {

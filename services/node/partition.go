@@ -265,7 +265,7 @@ func (p *partition) newCore() core.Core {
 		}
 		return job.New(limits)
 	case v1.Service_SERVICE_TARGETING:
-		return targeting.New(targeting.DefaultLimits())
+		return targeting.New(p.n.cfg.targetingLimits())
 	case v1.Service_SERVICE_ROLLOUT:
 		return rollout.New(p.n.homes)
 	default:
