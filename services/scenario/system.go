@@ -247,7 +247,7 @@ func (h *hosted) turn() (did bool, err error) {
 	}
 	sealed, err := h.m.Step(h.s.now)
 	if err != nil || sealed == nil {
-		return did, err
+		return did || h.m.WantsEnds(), err
 	}
 	next, err := h.m.Appended(h.s.now, h.log.Log.Append(ctx, *sealed))
 	if err == nil && next != host.Go {
