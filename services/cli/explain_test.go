@@ -175,6 +175,8 @@ func TestExplainSaysWhatIsWaitedForAndUntilWhen(t *testing.T) {
 		{Execution: execution(2, queued), Hidden: true, Holdings: []*v1.Holding{
 			{Reason: why(v1.ReasonCode_REASON_CODE_WINDOW_IS_CLOSED, noon+90_000), UntilMs: noon + 90_000}, {Reason: why(v1.ReasonCode_REASON_CODE_BEHIND_OTHERS, 2)}}},
 		{Execution: execution(3, queued)},
+		{Execution: execution(5, inProgress)}, {Execution: execution(6, queued), Hidden: true}, {Execution: execution(7, v1.ExecutionStatus_EXECUTION_STATUS_FAILED)},
+		{Execution: execution(4, queued), Holdings: []*v1.Holding{{Reason: why(v1.ReasonCode_REASON_CODE_WAITS_FOR_DEVICES, 1)}}},
 	}})
 	reply(s, bus.GetHolding, &v1.GetHoldingReply{Waiting: 266, PerMinute: 600, ThingWaits: true, BeforeIt: 17, Holdings: []*v1.Holding{
 		{Reason: why(v1.ReasonCode_REASON_CODE_WAITS_FOR_PACE, 600, noon+30_000), UntilMs: noon + 30_000}, {Reason: why(v1.ReasonCode_REASON_CODE_WAITS_FOR_DEVICES, 3)}}})
@@ -183,7 +185,11 @@ Now:
   execution 1 is IN_PROGRESS: the device is at work on it; it times out at 2026-11-25 12:01:00Z
   execution 2 is QUEUED and not shown to the device: the maintenance window is closed until 2026-11-25 12:01:30Z
   execution 2 is QUEUED and not shown to the device: 2 executions of other jobs stand before it
-  execution 3 is QUEUED and next: the device has not asked for it yet
+  execution 3 is QUEUED and next: the device can take it
+  execution 5 is IN_PROGRESS: the device is at work on it
+  execution 6 is QUEUED and not shown to the device
+  execution 7 is FAILED
+  execution 4 is QUEUED and next: the device can take it
   it waits for its release, 17 things are before it: the pace of 600 things a minute lets the next one go at 2026-11-25 12:00:30Z; 3 released things have not ended yet
 `)
 	s.want(s.run("explain", "job", "fw-1"), exitDone, `
@@ -221,6 +227,33 @@ func TestExplainOfAJobThatNeverCameToTheThingSaysWhy(t *testing.T) {
 		return nil, refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "thingName", "there is no thing other")
 	})
 	s.want(s.run("explain", "thing", "other"), exitRefused, "NOT_FOUND")
+}
+
+// What is heard of one log before another log's earlier events is told behind them; what is of one moment, as it came.
+func TestExplainJobTellsByTime(t *testing.T) {
+	s := newSystem(t)
+	press := []*v1.ThingRef{pressRef()}
+	released := func(number uint64, second int64) *v1.RecordedEvent {
+		e := entry(id.RolloutLog, number, second, &v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{Job: theJob, Things: press}}}, why(v1.ReasonCode_REASON_CODE_PACE, 60, 0))
+		e.Things = 1
+		return e
+	}
+	left := entry(id.TargetingLog, 20, 11, &v1.Event{Event: &v1.Event_ThingsDeselected{ThingsDeselected: &v1.ThingsDeselected{Job: theJob, Things: press}}}, why(v1.ReasonCode_REASON_CODE_LEFT_TARGETS))
+	left.Things = 1
+	canceled := entry(id.JobLog, 9, 12, &v1.Event{Event: &v1.Event_JobCancelStarted{JobCancelStarted: &v1.JobCancelStarted{Job: theJob}}}, nil)
+	stopped := entry(id.RolloutLog, 22, 12, &v1.Event{Event: &v1.Event_JobStopped{JobStopped: &v1.JobStopped{Job: theJob}}}, nil)
+	record := append(anAbortedJob()[2:7:7], left, released(20, 8), released(21, 9), canceled, stopped, released(19, 7))
+	record.serve(s)
+	reply(s, bus.DescribeJob, jobAt(v1.JobStatus_JOB_STATUS_CANCELED, true))
+	reply(s, bus.GetHolding, &v1.GetHoldingReply{})
+	s.want(s.run("explain", "job", "fw-1"), exitDone, `
+2026-11-25 12:00:03Z  it has 2,000 things  (targeting@11)
+2026-11-25 12:00:07Z  released 1 thing, by the pace of 60 things a minute  (rollout@19)
+2026-11-25 12:00:08Z  released 2 things in 2 steps between 2026-11-25 12:00:08Z and 2026-11-25 12:00:09Z, by the pace of 60 things a minute  (rollout@20 to rollout@21)
+2026-11-25 12:00:11Z  1 thing left its targets  (targeting@20)
+2026-11-25 12:00:12Z  it was canceled by client  (job@9)
+2026-11-25 12:00:12Z  from here on nothing more of it is released  (rollout@22)
+`)
 }
 
 // 100,000 releases and a year of nightly windows are a few sentences.

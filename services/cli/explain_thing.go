@@ -132,30 +132,31 @@ func (a *app) thingNow(ctx context.Context, t *thingTeller, job string) []waitVi
 func viewThingHolding(h *v1.ThingHolding) []waitView {
 	x := h.GetExecution()
 	is := fmt.Sprintf("execution %d is %s", x.GetExecutionNumber(), enumName(x.GetStatus()))
-	if h.GetHidden() {
+	turn := is // for one that has ended
+	switch {
+	case h.GetHidden():
 		is += " and not shown to the device"
+		turn = is
+	case x.GetStatus() == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED:
+		turn += " and next: the device can take it"
+	case x.GetStatus() == v1.ExecutionStatus_EXECUTION_STATUS_IN_PROGRESS:
+		turn += ": the device is at work on it"
 	}
 	var views []waitView
 	for _, holding := range h.GetHoldings() {
-		if holding.GetReason().GetCode() == v1.ReasonCode_REASON_CODE_WAITS_FOR_DEVICES { // of one execution, that is its device
-			w := waitView{JobID: x.GetJobId(), Code: enumName(holding.GetReason().GetCode()), Text: is + ": the device is at work on it", Until: moment(holding.GetUntilMs())}
-			if x.GetStatus() == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED {
-				w.Text = is + " and next: the device has not asked for it yet"
-			}
-			if holding.GetUntilMs() != 0 {
-				w.Text += "; it times out at " + when(holding.GetUntilMs())
-			}
-			views = append(views, w)
+		if holding.GetReason().GetCode() != v1.ReasonCode_REASON_CODE_WAITS_FOR_DEVICES {
+			views = append(views, viewHolding(x.GetJobId(), is+": ", holding))
 			continue
 		}
-		views = append(views, viewHolding(x.GetJobId(), is+": ", holding))
+		// Of one execution, that is its device.
+		w := waitView{JobID: x.GetJobId(), Code: enumName(holding.GetReason().GetCode()), Text: turn, Until: moment(holding.GetUntilMs())}
+		if holding.GetUntilMs() != 0 {
+			w.Text += "; it times out at " + when(holding.GetUntilMs())
+		}
+		views = append(views, w)
 	}
 	if len(views) == 0 {
-		text := is
-		if x.GetStatus() == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED {
-			text += " and next: the device has not asked for it yet"
-		}
-		views = append(views, waitView{JobID: x.GetJobId(), Code: "WAITS_FOR_DEVICES", Text: text})
+		views = append(views, waitView{JobID: x.GetJobId(), Code: "WAITS_FOR_DEVICES", Text: turn})
 	}
 	return views
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -105,8 +106,10 @@ func (t *jobTeller) flush() {
 	t.heaps = nil
 }
 
+// story is all of it by time, which the causal order of several logs is not; what is of one moment stays as it came.
 func (t *jobTeller) story() []sentenceView {
 	t.flush()
+	slices.SortStableFunc(t.told, func(x, y sentenceView) int { return strings.Compare(x.At, y.At) })
 	return t.told
 }
 
