@@ -188,3 +188,25 @@ func TestAnAbortAfterTheEndTimeCancels(t *testing.T) {
 		t.Errorf("stopped: %v", got)
 	}
 }
+
+// Shows: a careful job whose state is current only seconds after each slot was due is released all the same, at its pace.
+func TestACarefulJobThatWaitsForEachCurrentStateIsReleased(t *testing.T) {
+	r := newRun(t)
+	r.createWith(&v1.JobCreated{Rollout: &v1.RolloutConfig{MaximumPerMinute: 2}, Abort: abortOn(on(byFailed, 2000, 1))})
+	r.selects(7, 0, 10)
+	var went []int64
+	for range 20 {
+		r.Blind = true
+		r.Due()
+		r.Now = max(r.Now, r.Next) + 7*second // so long the ends are read
+		r.Blind = false
+		for range count(r.Due(), 7) {
+			if went = append(went, r.Now); len(went) > 2 && r.Now-went[len(went)-3] < minute {
+				t.Errorf("more than 2 went in %d ms", r.Now-went[len(went)-3])
+			}
+		}
+	}
+	if len(went) != 10 {
+		t.Errorf("%d of 10 went", len(went))
+	}
+}

@@ -11,7 +11,8 @@ import (
 // go now:
 //
 //  1. A thing takes a slot that is due, so none is early, and after m minutes without want r·m have gone.
-//  2. A slot that went by more than a second ago is forfeited, so pace that was not used is not caught up.
+//  2. A slot that went by more than a second ago is forfeited, so pace that was not used is not caught up. A careful job,
+//     which waits for a current state, keeps the last one: else one that waits longer each time would release nothing.
 //  3. In any 60 s at most r things go and in any second at most ⌈r/60⌉, r being the rate now. Slots that are all used
 //     when they are due obey this of themselves; late ones, crowding those behind them, need it said, and so does a
 //     rate that was lowered.
@@ -69,13 +70,20 @@ func (p *pace) slotAt(at int64) uint64 {
 }
 
 // forfeited is the slot up to which slots are used or have gone by.
-func (p *pace) forfeited(now int64) uint64 { return max(p.slot, p.slotAt(now-second-1)) }
+func (j *job) forfeited(now int64) uint64 {
+	p := &j.pace
+	gone := p.slotAt(now - second - 1)
+	if last := p.slotAt(now); j.careful && gone > 0 && gone == last {
+		gone--
+	}
+	return max(p.slot, gone)
+}
 
 // allowed is how many things the pace lets go now.
 func (j *job) allowed(r kv.Reader, number uint64, now int64) uint64 {
 	p := &j.pace
 	slots := p.slotAt(now)
-	if gone := p.forfeited(now); slots > gone {
+	if gone := j.forfeited(now); slots > gone {
 		slots -= gone
 	} else {
 		return 0
@@ -114,7 +122,7 @@ func (j *job) nextRelease(r kv.Reader, number uint64, from int64) int64 {
 	t := max(from, p.slotDue(p.slot+1))
 	t = max(t, j.windowOpens(r, number, second, p.perSecond()))
 	t = max(t, j.windowOpens(r, number, minute, p.perMinute))
-	if last := p.slotAt(t); p.slotDue(last) < t-second {
+	if last := p.slotAt(t); !j.careful && p.slotDue(last) < t-second {
 		t = p.slotDue(last + 1) // the slots that were due until then are forfeited
 	}
 	return t

@@ -86,7 +86,7 @@ func (c *Core) release(s *core.Step, number uint64, j *job, which int, most uint
 	b := c.take(s, number, j, which, most)
 	slot := uint64(0)
 	if which == selected && j.pace.perMinute > 0 {
-		slot = j.pace.forfeited(s.Now) + b.taken
+		slot = j.forfeited(s.Now) + b.taken
 	}
 	before := int64(j.released())
 	for home, things := range b.byHome {
