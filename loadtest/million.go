@@ -152,7 +152,7 @@ func startProbe(ctx context.Context, s *system, client *bus.Client) (*probe, err
 	if err := queued(ctx, client, job, 1); err != nil {
 		return nil, err
 	}
-	nc, err := s.service("loadtest probe")
+	nc, err := s.device(name)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,6 @@ type reportConfig struct {
 	Connections int           `json:"connections"`
 	Outstanding int           `json:"outstanding"`
 	Order       string        `json:"order"`
-	At          string        `json:"at"`
 	Seed        uint64        `json:"seed"`
 	Reports     int           `json:"maxReports,omitempty"`
 	Duration    time.Duration `json:"maxNanos,omitempty"`
@@ -58,8 +57,8 @@ func (f reportFigures) table(w io.Writer) {
 	fmt.Fprintf(w, "report   %9.0f reports/s    p50 %.1f ms, p99 %.1f ms, max %.1f ms from sending\n", f.PerSecond, f.P50Ms, f.P99Ms, f.MaxMs)
 	fmt.Fprintf(w, "         %d in %.1f s, %d rejected, %d throttled, %d repeated, %d notices; longest gap %.1f ms, longest append %.1f ms\n         server's CPU %.1f µs a report, CPU steal %.1f %%\n",
 		f.Reports, f.Seconds, f.Rejected, f.Throttled, f.Repeated, f.Notices, f.GapMs, f.LongestAppendMs, f.CPUMicros, f.StealPercent)
-	fmt.Fprintf(w, "         %d things, %d jobs of start + %d progress + end, %s order, at the %s, %d connections, %d outstanding in all, seed %d\n",
-		c.Things, c.Jobs, c.Progress, c.Order, c.At, c.Connections, c.Outstanding, c.Seed)
+	fmt.Fprintf(w, "         %d things, %d jobs of start + %d progress + end, %s order, %d connections at the leaf, %d outstanding in all, seed %d\n",
+		c.Things, c.Jobs, c.Progress, c.Order, c.Connections, c.Outstanding, c.Seed)
 	fmt.Fprintf(w, "         version %s, nats-server %s; registering and queueing took %.1f s\n", f.Version, f.Broker, f.PrepareSeconds)
 	if f.FirstRejected != "" {
 		fmt.Fprintf(w, "         first rejected: %s\n", f.FirstRejected)
@@ -78,14 +77,7 @@ func reportFlags(c *cobra.Command) *reportConfig {
 	f.Uint64Var(&r.Seed, "seed", 1, "of the random order")
 	f.IntVar(&r.Reports, "reports", 0, "stop after so many (0: when all jobs have ended)")
 	f.DurationVar(&r.Duration, "duration", 0, "stop after so long (0: when all jobs have ended)")
-	leaf := f.Bool("leaf", false, "devices connect to the device leaf")
-	hub := f.Bool("hub", false, "devices connect to the hub, as its user service (default)")
-	c.MarkFlagsMutuallyExclusive("leaf", "hub")
 	c.PreRunE = func(*cobra.Command, []string) error {
-		r.At = "hub"
-		if *leaf && !*hub {
-			r.At = "leaf"
-		}
 		switch {
 		case r.Things < 1 || r.Jobs < 1 || r.Progress < 0 || r.Connections < 1:
 			return errors.New("--things, --jobs and --connections are at least 1, --progress at least 0")
@@ -159,12 +151,7 @@ func report(ctx context.Context, s *system, c reportConfig) (reportFigures, erro
 	f.PrepareSeconds = time.Since(start).Seconds()
 
 	cpu, serverCPU := readCPU(), cpuOf(s.PID)
-	r, err := l.run(ctx, func() (*nats.Conn, error) {
-		if c.At == "leaf" {
-			return nats.Connect(s.Devices, nats.Name("loadtest devices"))
-		}
-		return s.service("loadtest devices")
-	})
+	r, err := l.run(ctx, func() (*nats.Conn, error) { return nats.Connect(s.Devices, nats.Name("loadtest devices")) })
 	if err != nil {
 		return f, err
 	}

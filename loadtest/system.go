@@ -102,7 +102,8 @@ func (s *system) stop(keep bool) {
 	}
 }
 
-// service connects as the user `service` of the hub, with the password from <data>/auth.
+// service connects as the user `service` of the hub, with the password from <data>/auth: it may write streams of its own
+// beside the logs.
 func (s *system) service(name string) (*nats.Conn, error) {
 	text, err := os.ReadFile(filepath.Join(s.data, "auth"))
 	if err != nil {
@@ -113,6 +114,11 @@ func (s *system) service(name string) (*nats.Conn, error) {
 		return nil, fmt.Errorf("%s/auth holds no password for the user service", s.data)
 	}
 	return nats.Connect(s.NATS, nats.Name(name), nats.UserInfo("service", auth.Service), nats.MaxReconnects(-1))
+}
+
+// device connects to the device leaf, as a thing.
+func (s *system) device(thing string) (*nats.Conn, error) {
+	return nats.Connect(s.Devices, nats.Name(thing), nats.CustomInboxPrefix("$aws.things."+thing+".jobs.$inbox"), nats.MaxReconnects(-1))
 }
 
 // build is what the running server says it was built from.
