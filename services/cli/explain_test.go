@@ -115,7 +115,7 @@ func TestExplainJobTellsTheStoryInSentencesWithTheirPlaces(t *testing.T) {
 2026-11-25 12:00:04Z  released 25 things in 2 steps between 2026-11-25 12:00:04Z and 2026-11-25 12:00:05Z, by the pace of 600 things a minute  (rollout@20 to rollout@21)
 2026-11-25 12:00:10Z  abort criterion 1 was met: 5 of 21 executions that have ended are FAILED, which is 20 % or more (looked at from 20); the report that crossed it is in execution.3@12; 25 things had been released by then, and at most 10 could be after it  (rollout@30)
 2026-11-25 12:00:11Z  it was aborted, which is a cancel without force, ABORT_CRITERIA_MET: "5 of 21"  (job@8)
-2026-11-25 12:00:11Z  1,975 things that waited will not be released: abort criterion 1 was met: 5 failures among 21 executions that have ended, 20 % or more  (rollout@31)
+2026-11-25 12:00:11Z  1,975 things that waited will not be released: abort criterion 1 was met: 5 failures among 21 executions that ended, 20 % or more  (rollout@31)
 
 Now:
   4 released things have not ended yet

@@ -31,7 +31,7 @@ func evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_WindowLearned:
 		windowLearned(tx, e.WindowLearned)
 	case *v1.Event_StopLearned:
-		stopLearned(tx, e.StopLearned.GetJob(), stopPhase(e.StopLearned.GetPhase(), e.StopLearned.GetForce()))
+		stopLearned(tx, e.StopLearned.GetJob(), stopPhase(e.StopLearned.GetPhase(), e.StopLearned.GetForce()), e.StopLearned.GetCause())
 	case *v1.Event_ErasureLearned:
 		erasureLearned(tx, e.ErasureLearned.GetJob())
 	case *v1.Event_HomeSettled:

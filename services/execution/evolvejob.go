@@ -54,11 +54,11 @@ func windowLearned(tx kv.Tx, e *v1.WindowLearned) {
 }
 
 // stopLearned puts the stop in the stead of a lesser one of the job that is still under way.
-func stopLearned(tx kv.Tx, job uint64, phase v1.JobPhase) {
+func stopLearned(tx kv.Tx, job uint64, phase v1.JobPhase, cause v1.ReasonCode) {
 	j, _ := readJob(tx, job)
 	j.stop = phase
 	writeJob(tx, job, j)
-	writeStops(tx, append(readStops(tx).without(job), stop{job: job, phase: phase}))
+	writeStops(tx, append(readStops(tx).without(job), stop{job: job, phase: phase, cause: cause}))
 }
 
 // erasureLearned frees the job's id: nobody finds it by that any more.
@@ -67,7 +67,7 @@ func erasureLearned(tx kv.Tx, job uint64) {
 	if n, ok := jobNumber(tx, j.id); ok && n == job {
 		tx.Delete(jobIDKey(j.id))
 	}
-	stopLearned(tx, job, phaseDeleted)
+	stopLearned(tx, job, phaseDeleted, v1.ReasonCode_REASON_CODE_JOB_DELETED)
 }
 
 func homeSettled(tx kv.Tx, e *v1.HomeSettled) {

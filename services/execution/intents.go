@@ -35,6 +35,7 @@ func severity(p v1.JobPhase) int {
 type stop struct {
 	job   uint64
 	phase v1.JobPhase
+	cause v1.ReasonCode // why; UNSPECIFIED is as the phase says
 }
 
 // stops are few: those that slices are still working on. Mostly there is none, and no row.
@@ -48,7 +49,7 @@ func readStops(r kv.Reader) stops {
 	fields := kv.NewFields(row)
 	var s stops
 	for fields.More() {
-		s = append(s, stop{job: fields.Uint(), phase: v1.JobPhase(fields.Uint())})
+		s = append(s, stop{job: fields.Uint(), phase: v1.JobPhase(fields.Uint()), cause: v1.ReasonCode(fields.Uint())})
 	}
 	fields.Must("the stops under way")
 	return s
@@ -61,7 +62,7 @@ func writeStops(w kv.Writer, s stops) {
 	}
 	row := kv.Row(nil)
 	for _, x := range s {
-		row = row.Uint(x.job).Uint(uint64(x.phase))
+		row = row.Uint(x.job).Uint(uint64(x.phase)).Uint(uint64(x.cause))
 	}
 	w.Set(kv.NewKey(tableStops), row)
 }
@@ -85,6 +86,20 @@ func (s stops) phase(job uint64) v1.JobPhase {
 		}
 	}
 	return v1.JobPhase_JOB_PHASE_UNSPECIFIED
+}
+
+// cause is why a job's stop under way cancels what it cancels.
+func (s stops) cause(job uint64) v1.ReasonCode {
+	for _, x := range s {
+		switch {
+		case x.job != job:
+		case x.cause != v1.ReasonCode_REASON_CODE_UNSPECIFIED:
+			return x.cause
+		case x.phase == phaseForceStopped:
+			return v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED
+		}
+	}
+	return v1.ReasonCode_REASON_CODE_JOB_CANCELED
 }
 
 // reach says whether a stop under way ends this attempt of a thing's row: what is queued, with force what is in progress,

@@ -37,7 +37,7 @@ func learnStop(s *core.Step, e *v1.JobStopped, reason *v1.Reason) {
 		return // the stop that was learned before ends all that this one would
 	}
 	s.Emit(&v1.Event{Event: &v1.Event_StopLearned{StopLearned: &v1.StopLearned{
-		Job: e.GetJob(), Force: phase == phaseForceStopped, Phase: phase,
+		Job: e.GetJob(), Force: phase == phaseForceStopped, Phase: phase, Cause: reason.GetCode(),
 	}}}, reason)
 }
 
@@ -88,10 +88,8 @@ func endIntended(s *core.Step, name string, t *thing, a *attempt, under stops) {
 		endAs(s, name, a, a.end(statusRemoved, s.Now), v1.ReasonCode_REASON_CODE_THING_DELETED)
 	case a.withdrawn && a.queued():
 		endAs(s, name, a, a.end(statusRemoved, s.Now), v1.ReasonCode_REASON_CODE_LEFT_TARGETS)
-	case under.phase(a.job) == phaseForceStopped:
-		endAs(s, name, a, a.canceled(s.Now), v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED)
 	default:
-		endAs(s, name, a, a.canceled(s.Now), v1.ReasonCode_REASON_CODE_JOB_CANCELED)
+		endAs(s, name, a, a.canceled(s.Now), under.cause(a.job))
 	}
 }
 

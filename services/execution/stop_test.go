@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/core"
 	"github.com/droverhq/drover/services/core/coretest"
 )
@@ -200,5 +201,33 @@ func TestAClosedJobIsSettledAtOnce(t *testing.T) {
 	r.react(&v1.Event{Event: &v1.Event_JobClosed{JobClosed: &v1.JobClosed{Job: 1}}})
 	if got := r.Fresh[0].GetEvent().GetHomeSettled(); got.GetPhase() != v1.JobPhase_JOB_PHASE_CLOSED || got.GetJob() != 1 {
 		t.Errorf("got %s", coretest.Text(r.Fresh))
+	}
+}
+
+// An execution that an abort or an end time cancels says so; what was stopped by an operator says that.
+// Broken once by leaving the cause out of the row of stops: all said that the job was canceled.
+func TestWhatAStopCancelsSaysWhyItWasStopped(t *testing.T) {
+	for cause, want := range map[v1.ReasonCode]v1.ReasonCode{
+		v1.ReasonCode_REASON_CODE_ABORT_CRITERIA:     v1.ReasonCode_REASON_CODE_ABORT_CRITERIA,
+		v1.ReasonCode_REASON_CODE_END_TIME:           v1.ReasonCode_REASON_CODE_END_TIME,
+		v1.ReasonCode_REASON_CODE_JOB_CANCELED:       v1.ReasonCode_REASON_CODE_JOB_CANCELED,
+		v1.ReasonCode_REASON_CODE_UNSPECIFIED:        v1.ReasonCode_REASON_CODE_JOB_CANCELED,
+		v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED: v1.ReasonCode_REASON_CODE_JOB_FORCE_CANCELED,
+	} {
+		r := newRun(t)
+		r.open(1, 0)
+		r.release(1, "a")
+		r.ReactEntry(id.RolloutLog.Position(1, 0), &v1.Entry{
+			Reason: core.Reason(cause), Event: &v1.Event{Event: &v1.Event_JobStopped{JobStopped: &v1.JobStopped{Job: 1, Phase: phaseStopped}}},
+		})
+		var got v1.ReasonCode
+		for _, e := range r.Due() {
+			if e.GetEvent().GetExecutionChanged().GetTo() == statusCanceled {
+				got = e.GetReason().GetCode()
+			}
+		}
+		if got != want {
+			t.Errorf("stopped for %v: canceled for %v", cause, got)
+		}
 	}
 }

@@ -319,7 +319,7 @@ func TestAnAbortCancelsTheJobInWords(t *testing.T) {
 				}}}}
 			}
 			wantEvents(t, r.Fresh, want...)
-			if test.then && r.Fresh[0].Reason.Sentence() != "abort criterion 2 was met: 31 failures among 150 executions that have ended, 20.50 % or more" {
+			if test.then && r.Fresh[0].Reason.Sentence() != "abort criterion 2 was met: 31 failures among 150 executions that ended, 20.50 % or more" {
 				t.Error(r.Fresh[0].Reason.Sentence())
 			}
 			r.React(id.RolloutLog.Position(7, 0), abort(test.job))

@@ -6225,7 +6225,9 @@ type StopLearned struct {
 	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
 	Force bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	// Absent in older logs: STOPPED or FORCE_STOPPED, as force says.
-	Phase         JobPhase `protobuf:"varint,3,opt,name=phase,proto3,enum=drover.v1.JobPhase" json:"phase,omitempty"`
+	Phase JobPhase `protobuf:"varint,3,opt,name=phase,proto3,enum=drover.v1.JobPhase" json:"phase,omitempty"`
+	// Why the job was stopped: the reason of the executions that this ends. Absent in older logs: as the phase says.
+	Cause         ReasonCode `protobuf:"varint,4,opt,name=cause,proto3,enum=drover.v1.ReasonCode" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6279,6 +6281,13 @@ func (x *StopLearned) GetPhase() JobPhase {
 		return x.Phase
 	}
 	return JobPhase_JOB_PHASE_UNSPECIFIED
+}
+
+func (x *StopLearned) GetCause() ReasonCode {
+	if x != nil {
+		return x.Cause
+	}
+	return ReasonCode_REASON_CODE_UNSPECIFIED
 }
 
 // HomeSettled (log.execution): this home has carried the phase out.
@@ -6862,11 +6871,12 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x06hidden\x18\x10 \x01(\bR\x06hidden\"M\n" +
 	"\x0eReleaseRefused\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
-	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"`\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"\x8d\x01\n" +
 	"\vStopLearned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\x12)\n" +
-	"\x05phase\x18\x03 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\"J\n" +
+	"\x05phase\x18\x03 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\x12+\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x15.drover.v1.ReasonCodeR\x05cause\"J\n" +
 	"\vHomeSettled\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05phase\x18\x02 \x01(\x0e2\x13.drover.v1.JobPhaseR\x05phase\";\n" +
@@ -6985,6 +6995,7 @@ var file_drover_v1_event_proto_goTypes = []any{
 	(JobPhase)(0),               // 95: drover.v1.JobPhase
 	(ExecutionStatus)(0),        // 96: drover.v1.ExecutionStatus
 	(*Detail)(nil),              // 97: drover.v1.Detail
+	(ReasonCode)(0),             // 98: drover.v1.ReasonCode
 }
 var file_drover_v1_event_proto_depIdxs = []int32{
 	1,   // 0: drover.v1.Event.log_opened:type_name -> drover.v1.LogOpened
@@ -7150,13 +7161,14 @@ var file_drover_v1_event_proto_depIdxs = []int32{
 	97,  // 160: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
 	91,  // 161: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
 	95,  // 162: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
-	95,  // 163: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
-	91,  // 164: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
-	165, // [165:165] is the sub-list for method output_type
-	165, // [165:165] is the sub-list for method input_type
-	165, // [165:165] is the sub-list for extension type_name
-	165, // [165:165] is the sub-list for extension extendee
-	0,   // [0:165] is the sub-list for field type_name
+	98,  // 163: drover.v1.StopLearned.cause:type_name -> drover.v1.ReasonCode
+	95,  // 164: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
+	91,  // 165: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
+	166, // [166:166] is the sub-list for method output_type
+	166, // [166:166] is the sub-list for method input_type
+	166, // [166:166] is the sub-list for extension type_name
+	166, // [166:166] is the sub-list for extension extendee
+	0,   // [0:166] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_event_proto_init() }

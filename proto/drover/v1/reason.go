@@ -53,8 +53,11 @@ func (r *Reason) Sentence() string {
 		if len(r.GetNumbers()) == 0 {
 			return "the job was aborted: a criterion was met"
 		}
-		return fmt.Sprintf("abort criterion %d was met: %d failures among %d executions that have ended, %s or more", n(0)+1, n(1), n(2), percent(n(3)))
+		return fmt.Sprintf("abort criterion %d was met: %s among %s that ended, %s or more", n(0)+1, count(n(1), "failure"), count(n(2), "execution"), percent(n(3)))
 	case ReasonCode_REASON_CODE_END_TIME:
+		if len(r.GetNumbers()) == 0 {
+			return "the job's end time came"
+		}
 		if n(0) == 0 {
 			return "the job's end time came"
 		}
@@ -115,6 +118,14 @@ func (r *Reason) Sentence() string {
 		return "too many jobs were at work when it was to start"
 	}
 	return r.GetCode().Word()
+}
+
+// count writes a number of things: "1 failure", "2 failures".
+func count(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 // percent writes hundredths of a percent: "5 %", "2.50 %".

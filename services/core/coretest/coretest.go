@@ -64,7 +64,13 @@ func (r *Run) Decide(cmd proto.Message) (reply proto.Message, err error) {
 // React runs an upstream event.
 func (r *Run) React(at *v1.Position, e *v1.Event) {
 	r.T.Helper()
-	r.call(func(s *core.Step) { r.Core.React(s, at, s.Now, &v1.Entry{Event: e}) })
+	r.ReactEntry(at, &v1.Entry{Event: e})
+}
+
+// ReactEntry runs an upstream event with its reason.
+func (r *Run) ReactEntry(at *v1.Position, e *v1.Entry) {
+	r.T.Helper()
+	r.call(func(s *core.Step) { r.Core.React(s, at, s.Now, e) })
 }
 
 // Observe runs merged tallies.
