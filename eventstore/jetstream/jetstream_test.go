@@ -94,9 +94,7 @@ func TestAChangedStreamIsNotOpened(t *testing.T) {
 			if err := api.DeleteStream(ctx, b.Stream()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := api.CreateStream(ctx, config); err != nil {
-				t.Fatal(err)
-			}
+			recreate(t, api, config)
 			_, err = jetstream.Open(ctx, nc, name, opts)
 			if err == nil || !strings.Contains(err.Error(), tc.named+" is") {
 				t.Fatalf("got %v, want that %s is named", err, tc.named)
@@ -107,6 +105,30 @@ func TestAChangedStreamIsNotOpened(t *testing.T) {
 		})
 	}
 }
+
+// recreate makes a stream anew under the name of one that was just deleted: the server may still be at removing its files.
+func recreate(t *testing.T, api js.JetStream, config js.StreamConfig) {
+	t.Helper()
+	ctx := within(t)
+	for {
+		_, err := api.CreateStream(ctx, config)
+		var refused *js.APIError
+		if err == nil {
+			return
+		}
+		if !errors.As(err, &refused) || refused.ErrorCode != storeNotCreated {
+			t.Fatal(err)
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal(err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// storeNotCreated is how the server says that it could not make a stream's folder.
+const storeNotCreated js.ErrorCode = 10049
 
 func TestAStreamThatBeginsLaterIsDamage(t *testing.T) {
 	ctx := within(t)
@@ -122,9 +144,7 @@ func TestAStreamThatBeginsLaterIsDamage(t *testing.T) {
 	if err := api.DeleteStream(ctx, b.Stream()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := api.CreateStream(ctx, config); err != nil {
-		t.Fatal(err)
-	}
+	recreate(t, api, config)
 	_, err = jetstream.Open(ctx, nc, id.JobLog, jetstream.Options{})
 	var damage *eventstore.DamageError
 	if !errors.As(err, &damage) || damage.First != 1 || damage.Last != 4 {
