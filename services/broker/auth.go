@@ -11,30 +11,33 @@ import (
 )
 
 // Auth holds the passwords of the hub's users (deploy/hub.conf says what each may do), and Cluster, by which the nodes of
-// a hub know each other. A process holds those that it needs; the others are empty.
+// a hub know each other, and Seal, under which the secrets of access keys are kept (fronts/aws/credential). A process holds
+// those that it needs; the others are empty.
 type Auth struct {
 	Service string `json:"service,omitempty"`
 	Front   string `json:"front,omitempty"`
 	Inbox   string `json:"inbox,omitempty"`
+	HTTP    string `json:"http,omitempty"`
 	Leaf    string `json:"leaf,omitempty"`
 	Client  string `json:"client,omitempty"`
 	System  string `json:"system,omitempty"`
 	Cluster string `json:"cluster,omitempty"`
+	Seal    string `json:"seal,omitempty"`
 }
 
-// users are the names of the users of hub.conf, and of the nodes' own, by the field that holds their password.
+// users are the names of the users of hub.conf, and of cluster and seal, by the field that holds their password.
 func (a *Auth) users() map[string]*string {
 	return map[string]*string{
-		"service": &a.Service, "front": &a.Front, "inbox": &a.Inbox, "leaf": &a.Leaf, "client": &a.Client,
-		"system": &a.System, "cluster": &a.Cluster,
+		"service": &a.Service, "front": &a.Front, "inbox": &a.Inbox, "http": &a.HTTP, "leaf": &a.Leaf,
+		"client": &a.Client, "system": &a.System, "cluster": &a.Cluster, "seal": &a.Seal,
 	}
 }
 
 // The kinds of files that CreateSecrets writes, and whose passwords stand in each: that of a user who does everything, a
 // service's process, a leaf's, a client's.
 var (
-	HubUsers     = []string{"service", "front", "inbox", "leaf", "client", "system", "cluster"}
-	ServiceUsers = []string{"service", "front", "inbox", "system"}
+	HubUsers     = []string{"service", "front", "inbox", "http", "leaf", "client", "system", "cluster", "seal"}
+	ServiceUsers = []string{"service", "front", "inbox", "http", "system", "seal"}
 	LeafUsers    = []string{"leaf"}
 	ClientUsers  = []string{"client"}
 )
@@ -69,7 +72,7 @@ func ReadAuth(file string, users ...string) (Auth, error) {
 	}
 	for _, user := range users {
 		if *a.users()[user] == "" {
-			return a, fmt.Errorf("%s holds no password of the user %q; `drover secrets create` writes the files of the hub's nodes (hub.json), services (service.json), leafs (leaf.json) and clients (client.json)", file, user)
+			return a, fmt.Errorf("%s holds no password of the user %q; `drover secrets create` writes the files of the hub's nodes (hub.json), services (service.json), leafs (leaf.json) and clients (client.json), and adds what one of an earlier version lacks", file, user)
 		}
 	}
 	return a, nil
@@ -92,10 +95,21 @@ func openAuth(data string) (Auth, error) {
 func (a *Auth) draw() (drew bool) {
 	for _, password := range a.users() {
 		if *password == "" {
-			*password, drew = rand.Text(), true
+			*password, drew = rand.Text()+rand.Text(), true // 260 bits: a key of 256 is made of Seal
 		}
 	}
 	return drew
+}
+
+// fill copies those passwords of from that are missing, and says whether one was.
+func (a *Auth) fill(from Auth) (filled bool) {
+	have := from.users()
+	for user, password := range a.users() {
+		if *password == "" && *have[user] != "" {
+			*password, filled = *have[user], true
+		}
+	}
+	return filled
 }
 
 func (a Auth) write(file string) error {

@@ -199,7 +199,7 @@ func (h *Hub) configure(c HubConfig) (wanted []string, values map[string]string,
 		"NATS_PORT": configPort(c.NATSPort), "LEAF_PORT": configPort(c.LeafPort),
 		"MAX_STORE": strconv.FormatInt(c.MaxStore, 10), "HOMES": strconv.FormatUint(uint64(c.Homes), 10),
 		"SERVICE_PASSWORD": h.auth.Service, "FRONT_PASSWORD": h.auth.Front,
-		"INBOX_PASSWORD": h.auth.Inbox, "CLIENT_PASSWORD": h.auth.Client,
+		"INBOX_PASSWORD": h.auth.Inbox, "HTTP_PASSWORD": h.auth.HTTP, "CLIENT_PASSWORD": h.auth.Client,
 		"LEAF_PASSWORD": h.auth.Leaf, "SYS_PASSWORD": h.auth.System,
 	})
 	if c.TLS.on() {

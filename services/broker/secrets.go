@@ -31,6 +31,8 @@ type SecretFile struct {
 	Name string `json:"file"`
 	// Made says that it was written now; else it was there and is as it was.
 	Made bool `json:"made"`
+	// Completed says that it was there, from an earlier version, and that passwords which it lacked were added now.
+	Completed bool `json:"completed,omitempty"`
 	// For says who needs it.
 	For string `json:"for"`
 }
@@ -41,14 +43,15 @@ var passwordFiles = []struct {
 	users         []string
 }{
 	{"hub.json", "every node of the hub: all passwords", HubUsers},
-	{"service.json", "drover serve: the passwords of service, front, inbox, system", ServiceUsers},
+	{"service.json", "drover serve: the passwords of service, front, inbox, http, system, and the seal of access keys", ServiceUsers},
 	{"leaf.json", "a device leaf: the password of its link", LeafUsers},
 	{"client.json", "operators and integrators: the password of client", ClientUsers},
 }
 
 // CreateSecrets makes what is missing in a folder: the passwords of the hub's users, a CA, and a certificate for the
-// listeners of all brokers, in the names of these hosts and of this machine's loopback. What is there stays as it is; a
-// certificate that lacks one of the hosts is an error (RenewCertificate signs another).
+// listeners of all brokers, in the names of these hosts and of this machine's loopback. What is there stays as it is, but that
+// passwords an earlier version did not know are added; a certificate that lacks one of the hosts is an error
+// (RenewCertificate signs another).
 //
 // A crash leaves some of the files, each whole; another call makes the rest.
 func CreateSecrets(dir string, hosts []string) ([]SecretFile, error) {
@@ -67,15 +70,15 @@ func CreateSecrets(dir string, hosts []string) ([]SecretFile, error) {
 		return nil, err
 	}
 	files = append(files,
-		SecretFile{"ca.key", made, "nobody but who signs certificates: keep it off the machines"},
-		SecretFile{"ca.crt", made, "everybody who connects (--tls-ca); it is no secret"})
+		SecretFile{Name: "ca.key", Made: made, For: "nobody but who signs certificates: keep it off the machines"},
+		SecretFile{Name: "ca.crt", Made: made, For: "everybody who connects (--tls-ca); it is no secret"})
 	made, err = ca.createCertificate(dir, hosts)
 	if err != nil {
 		return nil, err
 	}
 	return append(files,
-		SecretFile{"broker.key", made, "the brokers (--tls-key)"},
-		SecretFile{"broker.crt", made, "the brokers (--tls-cert)"}), nil
+		SecretFile{Name: "broker.key", Made: made, For: "the brokers (--tls-key)"},
+		SecretFile{Name: "broker.crt", Made: made, For: "the brokers (--tls-cert)"}), nil
 }
 
 // RenewCertificate signs the brokers' certificate again, with a new key: for the names that it has and these. Brokers show
@@ -106,34 +109,45 @@ func checkHosts(hosts []string) error {
 	return nil
 }
 
+// createPasswords makes the files of passwords that are missing, and adds to the others what an earlier version did not know.
+// hub.json comes first: the others are taken from it, now or by the next call.
 func createPasswords(dir string) ([]SecretFile, error) {
-	all, err := ReadAuth(filepath.Join(dir, "hub.json"), HubUsers...)
+	all, err := ReadAuth(filepath.Join(dir, "hub.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		all = Auth{}
 		for _, f := range passwordFiles[1:] {
 			if _, err := os.Stat(filepath.Join(dir, f.name)); err == nil {
 				return nil, fmt.Errorf("%s holds %s, and hub.json, which it was taken from, is missing: put that back, or take another folder", dir, f.name)
 			}
 		}
-		all.draw()
 	} else if err != nil {
 		return nil, err
 	}
+	all.draw()
 	var files []SecretFile
+	contents := map[string]Auth{} // of the files to write
 	for _, f := range passwordFiles {
-		path := filepath.Join(dir, f.name)
-		have, err := ReadAuth(path, f.users...)
-		missing := errors.Is(err, fs.ErrNotExist)
-		switch {
-		case missing:
-			err = all.only(f.users).write(path)
-		case err == nil && have != all.only(f.users):
-			err = fmt.Errorf("%s and hub.json do not hold the same passwords", path)
-		}
-		if err != nil {
+		file := SecretFile{Name: f.name, For: f.purpose}
+		want := all.only(f.users)
+		have, err := ReadAuth(filepath.Join(dir, f.name))
+		file.Made = errors.Is(err, fs.ErrNotExist)
+		if err != nil && !file.Made {
 			return nil, err
 		}
-		files = append(files, SecretFile{f.name, missing, f.purpose})
+		file.Completed = have.fill(want) && !file.Made
+		if have != want {
+			return nil, fmt.Errorf("%s and hub.json do not hold the same passwords", filepath.Join(dir, f.name))
+		}
+		if file.Made || file.Completed {
+			contents[f.name] = want
+		}
+		files = append(files, file)
+	}
+	for _, f := range passwordFiles {
+		if auth, changed := contents[f.name]; changed {
+			if err := auth.write(filepath.Join(dir, f.name)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return files, nil
 }

@@ -150,6 +150,87 @@ func TestAnUnfinishedFolderIsFinishedAndAnInconsistentOneRefused(t *testing.T) {
 	}
 }
 
+// editAuth changes one file of passwords.
+func editAuth(t *testing.T, file string, edit func(*Auth)) {
+	t.Helper()
+	a, err := ReadAuth(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit(&a)
+	if err := a.write(file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFolderOfAnEarlierVersionIsCompleted(t *testing.T) {
+	dir := createSecrets(t)
+	earlier := func(a *Auth) { a.HTTP, a.Seal = "", "" }
+	for _, name := range []string{"hub.json", "service.json"} {
+		editAuth(t, filepath.Join(dir, name), earlier)
+	}
+	before := contentsOf(t, dir)
+	old, err := ReadAuth(filepath.Join(dir, "hub.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One file of them differs: nothing is written.
+	editAuth(t, filepath.Join(dir, "leaf.json"), func(a *Auth) { a.Leaf = "other" })
+	if _, err := CreateSecrets(dir, nil); err == nil || !strings.Contains(err.Error(), "leaf.json") {
+		t.Errorf("a leaf.json of another hub: %v", err)
+	}
+	editAuth(t, filepath.Join(dir, "leaf.json"), func(a *Auth) { a.Leaf = old.Leaf })
+	if !mapsEqual(before, contentsOf(t, dir)) {
+		t.Error("a refused folder was changed")
+	}
+
+	files, err := CreateSecrets(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if want := f.Name == "hub.json" || f.Name == "service.json"; f.Made || f.Completed != want {
+			t.Errorf("%+v", f)
+		}
+	}
+	hub, err := ReadAuth(filepath.Join(dir, "hub.json"), HubUsers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := ReadAuth(filepath.Join(dir, "service.json"), ServiceUsers...)
+	if err != nil || service != hub.only(ServiceUsers) {
+		t.Errorf("service.json does not fit hub.json: %v", err)
+	}
+	if earlier(&hub); hub != old {
+		t.Error("a password that was there changed")
+	}
+	completed := contentsOf(t, dir)
+	if _, err := CreateSecrets(dir, nil); err != nil || !mapsEqual(completed, contentsOf(t, dir)) {
+		t.Errorf("the second time changed a file, or: %v", err)
+	}
+}
+
+func TestTheHubCompletesThePasswordsOfItsFolder(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "auth")
+	if err := (Auth{Service: "kept"}).write(file); err != nil {
+		t.Fatal(err)
+	}
+	first, err := openAuth(dir)
+	if err != nil || first.Service != "kept" {
+		t.Fatalf("%q, %v", first.Service, err)
+	}
+	if stored, err := ReadAuth(file, HubUsers...); err != nil || stored != first {
+		t.Errorf("what it drew is not stored: %v", err)
+	}
+	if len(first.Seal)*5 < 256 {
+		t.Errorf("the seal has %d letters of 5 bits", len(first.Seal))
+	}
+	if again, err := openAuth(dir); err != nil || again != first {
+		t.Errorf("it drew again: %v", err)
+	}
+}
+
 // verify checks that the brokers' certificate is the CA's, for a host, and both ends of a connection.
 func verify(t *testing.T, dir, host string) *x509.Certificate {
 	t.Helper()

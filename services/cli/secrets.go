@@ -31,7 +31,8 @@ func secretsCreateCommand(a *app) *cobra.Command {
   ca.key        to sign more certificates; it belongs on none of these machines
   broker.crt, broker.key   of every broker, in the names of the hosts and of loopback
 
-Give each process the files it needs and no other. What is there stays as it is, so the command may be repeated; a
+Give each process the files it needs and no other. What is there stays as it is, so the command may be repeated; a file
+of an earlier version gets the passwords that it lacks (completed): give it to its processes again, the brokers first. A
 certificate that is there and lacks a host is an error. The CA holds for ten years, the certificate for two: see
 drover secrets renew.`,
 		Example: `  drover secrets create ./secrets --host hub-1 --host hub-2 --host hub-3 --host leaf-1
@@ -50,6 +51,8 @@ drover secrets renew.`,
 				did := "kept"
 				if f.Made {
 					did = "made"
+				} else if f.Completed {
+					did = "completed"
 				}
 				rows = append(rows, field{f.Name, did + ", for " + f.For})
 			}
