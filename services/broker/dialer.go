@@ -43,6 +43,11 @@ func (d *Dialer) ConnectInbox(name string, options ...nats.Option) (*nats.Conn, 
 	return d.connect("inbox", d.Auth.Inbox, name, options)
 }
 
+// ConnectHTTP connects as `http`: it may call commands and queries.
+func (d *Dialer) ConnectHTTP(name string, options ...nats.Option) (*nats.Conn, error) {
+	return d.connect("http", d.Auth.HTTP, name, options)
+}
+
 // ConnectSystem connects to the system account, which can ask for the server's settings and state.
 func (d *Dialer) ConnectSystem(name string, options ...nats.Option) (*nats.Conn, error) {
 	return d.connect("sys", d.Auth.System, name, options)
@@ -105,4 +110,4 @@ func internalOptions(user, password, name string, log *slog.Logger) nats.Option 
 }
 
 // inboxes are the prefixes that permissions in deploy/hub.conf know.
-var inboxes = map[string]string{"service": "_INBOX_SERVICE", "front": "_INBOX_FRONT", "inbox": "_INBOX_INBOX"}
+var inboxes = map[string]string{"service": "_INBOX_SERVICE", "front": "_INBOX_FRONT", "inbox": "_INBOX_INBOX", "http": "_INBOX_HTTP"}

@@ -49,7 +49,7 @@ func TestAPlainServerReadsTheFiles(t *testing.T) {
 		if err != nil {
 			t.Fatalf("hub.conf: %v", err)
 		}
-		if !hub.SyncAlways || len(hub.Users) != 6 {
+		if !hub.SyncAlways || len(hub.Users) != 7 {
 			t.Errorf("hub.conf: sync_interval always %v, %d users", hub.SyncAlways, len(hub.Users))
 		}
 		leaf, err := server.ProcessConfigFile(filepath.Join(dir, "leaf.conf"))

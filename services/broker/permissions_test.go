@@ -44,7 +44,7 @@ func subjects() []string {
 		"$SRV.PING", "$SRV.INFO", "$SRV.STATS.drover-job", "$SRV.evil",
 		"drover.cmd.job.create", "drover.cmd.execution.update.t1", "drover.cmd.evil", "drover.query.jobs.list", "drover.inbox.job.create",
 		"drover.poison.job.create", "$JS.API.STREAM.DELETE.inbox", "$JS.API.STREAM.MSG.GET.inbox", "$JS.API.CONSUMER.MSG.NEXT.inbox.inbox",
-		"_INBOX_INBOX.x.1",
+		"_INBOX_INBOX.x.1", "_INBOX_HTTP.x.1",
 		"drover.home.0.device.t1.get", "drover.home.0.device.t1.j1.update", "drover.home.0.device.t1.start-next",
 		"drover.home.0.cmd.update.t1", "drover.home.0.cmd.cancel.t1", "drover.home.0.evil.t1", "drover.home",
 		"drover.feed.job.created.j1", "drover.outcome.c1", "drover.evil", "drover",
@@ -67,7 +67,7 @@ var hostile = []string{
 	"log.hostile.1", "$KV.leases.hostile", "drover.feed.job.hostile", "drover.outcome.hostile", "drover.inbox.hostile", "drover.poison.hostile",
 	"drover.cmd.hostile", "drover.query.hostile", "drover.home.0.device.hostile.get", "drover.home.0.cmd.cancel.hostile",
 	"$aws.things.hostile.jobs.get", "$aws.things.hostile.jobs.notify-next", "$aws.things.hostile.jobs.get.accepted", "$aws.events.job.hostile.completed",
-	"_INBOX_FRONT.hostile.1", "_INBOX_INBOX.hostile.1", "_INBOX_SERVICE.hostile.1", "$SRV.hostile", "$JS.ACK.hostile",
+	"_INBOX_FRONT.hostile.1", "_INBOX_INBOX.hostile.1", "_INBOX_HTTP.hostile.1", "_INBOX_SERVICE.hostile.1", "$SRV.hostile", "$JS.ACK.hostile",
 }
 
 // attacker is somebody without a password, and what he may do.
@@ -151,9 +151,10 @@ func TestWhoHasNoPasswordReachesNoLogNoStreamAndNoCommandThatIsNotHis(t *testing
 	}
 
 	for _, a := range []attacker{
-		natsAttacker(t, "a client of the hub", h.ClientURL(), mark, mayClient, mayClientRead),
-		natsAttacker(t, "a NATS device of the leaf", l.ClientURL(), mark, mayDevice, mayDeviceRead),
+		natsAttacker("a client of the hub", anonymous(t, h.ClientURL()), mark, mayClient, mayClientRead),
+		natsAttacker("a NATS device of the leaf", anonymous(t, l.ClientURL()), mark, mayDevice, mayDeviceRead),
 		mqttAttacker(t, "an MQTT device of the leaf", l.MQTTURL(), mark, mayDevice, mayDeviceRead),
+		httpAttacker(t, h, mark),
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			tap.reset()
@@ -212,6 +213,7 @@ func TestWhoHasNoPasswordReachesNoLogNoStreamAndNoCommandThatIsNotHis(t *testing
 			}
 			waitFor(t, func() bool { // interest crosses the link in its own time
 				_ = asker.Publish("$aws.things.t1.jobs.notify", nil)
+				_ = asker.Publish("_INBOX_HTTP.first.1", nil)
 				_ = service.Publish("drover.feed.first", nil)
 				return len(a.received()) > 0
 			})
@@ -224,6 +226,7 @@ func TestWhoHasNoPasswordReachesNoLogNoStreamAndNoCommandThatIsNotHis(t *testing
 				}
 			}
 			_ = asker.Publish("$aws.things.end.jobs.notify", nil)
+			_ = asker.Publish("_INBOX_HTTP.end.1", nil)
 			_ = service.Publish("drover.feed.end", nil)
 			waitFor(t, func() bool {
 				return slices.ContainsFunc(a.received(), func(s string) bool { return strings.Contains(s, ".end") })
@@ -352,7 +355,7 @@ func TestNobodyIsALeafOrAServiceWithoutThePassword(t *testing.T) {
 	seen := &said{}
 	h := startTestHub(t, func(c *HubConfig) { c.Logger = newLogger(seen) })
 	l := startTestLeaf(t, h)
-	for _, user := range []string{"service", "front", "inbox", "leaf", "sys", "client", "device", "root", ""} {
+	for _, user := range []string{"service", "front", "inbox", "http", "leaf", "sys", "client", "device", "root", ""} {
 		for _, password := range []string{"", user, "password", "wrong"} {
 			if user == "" && password == "" {
 				continue // what an anonymous client is
@@ -421,7 +424,7 @@ func TestALeafThatGivesItsDevicesEverythingReachesNothingMore(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	a := natsAttacker(t, "", address("nats", opts.Host, opts.Port), mark, nil, nil)
+	a := natsAttacker("", anonymous(t, address("nats", opts.Host, opts.Port)), mark, nil, nil)
 	for _, s := range filters() {
 		a.subscribe(s)
 	}
@@ -460,6 +463,12 @@ func mayClient(s string) bool {
 func mayClientRead(s string) bool {
 	return hasPrefix(s, "_INBOX.", "drover.feed.", "$aws.events.", "drover.outcome.")
 }
+
+func mayHTTP(s string) bool {
+	return hasPrefix(s, "drover.cmd.", "drover.query.", "drover.home.0.cmd.")
+}
+
+func mayHTTPRead(s string) bool { return hasPrefix(s, "_INBOX_HTTP.") }
 
 func mayDevice(s string) bool {
 	if strings.HasPrefix(s, "drover.home.0.device.") {
@@ -503,13 +512,12 @@ func filters() []string {
 	return []string{
 		">", "*.>", "*", "*.*.*", "log.>", "log.job.1", "log.job.*", "drover.>", "drover.home.>", "drover.home.*.device.>", "drover.cmd.>",
 		"drover.query.>", "drover.inbox.>", "drover.poison.>", "drover.feed.>", "drover.outcome.>", "$JS.>", "$JS.API.>", "$JS.hub.API.>", "$JS.ACK.>", "$KV.>", "$KV.leases.>",
-		"$O.>", "$SYS.>", "$SRV.>", "$MQTT.>", "$MQTT.msgs.>", "_INBOX.>", "_INBOX.*.*", "_INBOX_SERVICE.>", "_INBOX_FRONT.>", "_INBOX_INBOX.>", "_R_.>", "$NRG.>", "$LDS.>",
+		"$O.>", "$SYS.>", "$SRV.>", "$MQTT.>", "$MQTT.msgs.>", "_INBOX.>", "_INBOX.*.*", "_INBOX_SERVICE.>", "_INBOX_FRONT.>", "_INBOX_INBOX.>", "_INBOX_HTTP.>", "_R_.>", "$NRG.>", "$LDS.>",
 		"$aws.>", "$aws.*.>", "$aws.things.>", "$aws.things.*.>", "$aws.things.*.*.>", "$aws.things.*.jobs.>", "$aws.things.t1.shadow.>", "$aws.events.>",
 	}
 }
 
-func natsAttacker(t *testing.T, name, url, mark string, publishes, reads func(string) bool) attacker {
-	nc := anonymous(t, url)
+func natsAttacker(name string, nc *nats.Conn, mark string, publishes, reads func(string) bool) attacker {
 	got := &record{}
 	return attacker{
 		name: name, publishes: publishes, reads: reads, received: got.all,
@@ -526,6 +534,14 @@ func natsAttacker(t *testing.T, name, url, mark string, publishes, reads func(st
 		},
 		subscribe: func(s string) { _, _ = nc.Subscribe(s, func(m *nats.Msg) { got.add(m.Subject) }); _ = nc.Flush() },
 	}
+}
+
+// httpAttacker is who has come to the password of the HTTP front. He makes no requests here: within its account whoever
+// asks chooses where an answer is published, among inboxes and devices' topics.
+func httpAttacker(t *testing.T, h *Hub, mark string) attacker {
+	a := natsAttacker("the HTTP front", connectAs(t, h.Dialer().ConnectHTTP), mark, mayHTTP, mayHTTPRead)
+	a.request = func(string, string) bool { return false }
+	return a
 }
 
 func mqttAttacker(t *testing.T, name, url, mark string, publishes, reads func(string) bool) attacker {

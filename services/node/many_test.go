@@ -160,7 +160,7 @@ func only(owners map[string]string, name string) bool {
 func TestANodeWaitsForTheBrokersAndForTheSystem(t *testing.T) {
 	t.Parallel() // it waits
 	port, monitor := eventstoretest.FreePort(t), eventstoretest.FreePort(t)
-	auth := broker.Auth{Service: "s", Front: "f", Inbox: "i", Leaf: "l", Client: "c", System: "y", Cluster: "k"}
+	auth := broker.Auth{Service: "s", Front: "f", Inbox: "i", HTTP: "h", Leaf: "l", Client: "c", System: "y", Cluster: "k", Seal: "e"}
 	cfg := config(t.TempDir())
 	cfg.Homes, cfg.Name, cfg.MonitorPort = 0, "early", monitor
 	cfg.Hub = &broker.Dialer{URLs: []string{fmt.Sprintf("nats://127.0.0.1:%d", port)}, Auth: auth}
