@@ -36,6 +36,9 @@ type Run struct {
 	Seldom   bool
 	compared int
 	number   uint64
+	// together says that calls share a commit, entries how many entries it holds.
+	together bool
+	entries  int
 }
 
 // New starts with an empty state, at a time of 1,000,000 ms.
@@ -116,10 +119,21 @@ func (r *Run) Notify() []*v1.Notification {
 	return r.Core.Notify(r.State, r.Now, r.History[n:])
 }
 
+// Together runs the calls that f makes as one commit, as a host does with what arrived meanwhile. All have one time.
+func (r *Run) Together(f func()) {
+	r.together = true
+	f()
+	r.together = false
+	if r.entries > 0 {
+		r.number++
+	}
+	r.entries = 0
+}
+
 func (r *Run) call(f func(*core.Step)) {
 	r.T.Helper()
 	tx := kv.NewOverlay(r.State)
-	s := core.NewStep(r.Core, tx, r.Log, r.number, 0, r.Now)
+	s := core.NewStep(r.Core, tx, r.Log, r.number, r.entries, r.Now)
 	f(s)
 	r.Fresh = s.Entries()
 	if len(r.Fresh) > core.EventsMax || s.Bytes() > 4*core.BytesMax {
@@ -137,9 +151,13 @@ func (r *Run) call(f func(*core.Step)) {
 		r.T.Fatal(err)
 	}
 	for i, e := range r.Fresh {
-		r.History = append(r.History, core.Placed{Place: core.Place{Number: r.number, Entry: i, AtMs: r.Now}, Entry: e})
+		r.History = append(r.History, core.Placed{Place: core.Place{Number: r.number, Entry: r.entries + i, AtMs: r.Now}, Entry: e})
 	}
-	r.number++
+	if r.together {
+		r.entries += len(r.Fresh)
+	} else {
+		r.number++
+	}
 	if len(r.History) < 20_000 && (!r.Seldom || len(r.History) >= 2*r.compared) {
 		r.compared = len(r.History)
 		r.compare()
