@@ -54,8 +54,8 @@ type owner struct {
 // takeover is a time during which a request may stay without an answer.
 type takeover struct{ from, to time.Time }
 
-// startOwners starts a hub, a leaf, two processes of homes and one of all else, and waits until all are ready.
-func startOwners(t *testing.T) *owners {
+// startOwners starts a hub, a leaf, two processes of homes, with these names, and one of all else, and waits until all are ready.
+func startOwners(t *testing.T, names ...string) *owners {
 	t.Helper()
 	d := newDrover(t)
 	o := &owners{d: d, creds: filepath.Join(d.data, "auth")}
@@ -72,7 +72,7 @@ func startOwners(t *testing.T) *owners {
 		}
 	})
 	rest := o.serve("rest", o.hub.NATS, "job", "targeting", "rollout", "projections")
-	for i, name := range []string{"a", "b"} {
+	for i, name := range names {
 		tap := newTap(t, o.hub.NATS)
 		o.both[i] = &owner{process: o.serve(name, tap.url(), "execution"), name: name, tap: tap}
 	}
@@ -156,7 +156,7 @@ func (o *owners) homes(name string) (logs []string) {
 func (o *owners) pick() (victim, other *owner, logs []string) {
 	o.d.t.Helper()
 	o.d.eventually(60*time.Second, "each home has an owner", func() bool {
-		a, b := o.homes("a"), o.homes("b")
+		a, b := o.homes(o.both[0].name), o.homes(o.both[1].name)
 		if victim, other, logs = o.both[0], o.both[1], a; len(b) > len(a) {
 			victim, other, logs = o.both[1], o.both[0], b
 		}
@@ -425,7 +425,7 @@ func (o *owners) steal(log string) {
 		t.Fatal(err)
 	}
 	victim := o.both[0]
-	if slices.Contains(o.homes("b"), log) {
+	if slices.Contains(o.homes(o.both[1].name), log) {
 		victim = o.both[1]
 	}
 	register := "owner." + strings.ReplaceAll(log, ".", "-")
@@ -446,7 +446,7 @@ func (o *owners) steal(log string) {
 	down := time.Since(began)
 	o.d.eventually(60*time.Second, "one of the two has it again", func() bool {
 		name := o.epoch(registers, log)
-		return name != before && name != "" && (slices.Contains(o.homes("a"), log) || slices.Contains(o.homes("b"), log))
+		return name != before && name != "" && (slices.Contains(o.homes(o.both[0].name), log) || slices.Contains(o.homes(o.both[1].name), log))
 	})
 	served := time.Since(began)
 	time.Sleep(settled) // who serves said so twice a second
@@ -478,7 +478,7 @@ func TestAnOwnerThatWasStoppedIsSilentAndItsAppendsAreRefused(t *testing.T) {
 	if testing.Short() || raced {
 		t.Skip("it takes a minute, and watches other processes against the clock")
 	}
-	o := startOwners(t)
+	o := startOwners(t, "a", "b")
 	d := o.d
 	d.run("group", "create", "all")
 	d.run("thing", "create", "--prefix", "dev-", "--count", fmt.Sprint(pausedDevices))

@@ -158,23 +158,11 @@ func (d *drover) patiently(args ...string) {
 // and so is a command with an id. It returns how many owners the logs have had.
 func causesOnce(t *testing.T, hub node.Endpoints, creds string) (owners int) {
 	t.Helper()
-	auth, err := broker.ReadAuth(creds, broker.ServiceUsers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := (&broker.Dialer{URLs: []string{hub.NATS}, Auth: auth}).Connect("causes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+	open := logsOf(t, hub, creds)
 	for _, name := range id.Logs(2) {
-		b, err := jetstream.Open(ctx, nc, name, jetstream.Options{Replicas: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		log := eventstore.New(name, b)
+		log := open(name)
 		_, last, err := log.Bounds(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -201,6 +189,27 @@ func causesOnce(t *testing.T, hub node.Endpoints, creds string) (owners int) {
 		}
 	}
 	return owners
+}
+
+// logsOf opens logs of a running hub, as an auditor does.
+func logsOf(t *testing.T, hub node.Endpoints, creds string) func(id.Log) *eventstore.Log {
+	t.Helper()
+	auth, err := broker.ReadAuth(creds, broker.ServiceUsers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := (&broker.Dialer{URLs: []string{hub.NATS}, Auth: auth}).Connect("auditor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return func(name id.Log) *eventstore.Log {
+		b, err := jetstream.Open(context.Background(), nc, name, jetstream.Options{Replicas: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return eventstore.New(name, b)
+	}
 }
 
 // causeOf is the cause that an entry names itself, if it is one that may be acted on once only.
