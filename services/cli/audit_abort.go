@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -97,7 +98,7 @@ func viewAbort(job string, found *audit.Abort, bound int) *abortView {
 	}
 	if found.Crossed {
 		c := found.Criteria[found.Criterion]
-		v.Criterion = fmt.Sprintf("%s %g %% after %d", enumName(c.GetFailure()), float64(c.GetThresholdHundredths())/100, c.GetMinExecuted())
+		v.Criterion = fmt.Sprintf("%s %g %% after %d", v1.EnumName(c.GetFailure()), float64(c.GetThresholdHundredths())/100, c.GetMinExecuted())
 		v.Crossing, v.CrossedAt = found.Crossing.String(), moment(found.CrossingAt.UnixMilli())
 		v.Failures, v.Executed = found.Failures, found.Executed
 	}

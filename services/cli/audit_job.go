@@ -206,7 +206,7 @@ func (v auditView) verdict() error {
 
 func viewAudit(r audit.Report) auditView {
 	v := auditView{
-		JobID: r.Job.ID, Job: r.Job.Number, Status: enumName(r.Job.Status), Selected: r.Selected, Released: r.Released,
+		JobID: r.Job.ID, Job: r.Job.Number, Status: v1.EnumName(r.Job.Status), Selected: r.Selected, Released: r.Released,
 		Executions: r.Executions(), Counts: map[string]int64{}, Transitions: r.Transitions, PerSecond: r.PerSecond(),
 		VersionGaps: r.Gaps, Ended: r.Ends, EndedTwice: r.Doubled, Violations: []violationView{},
 	}

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func eventConfigCommand(a *app) *cobra.Command {
@@ -36,7 +37,7 @@ func eventConfigShow(a *app) *cobra.Command {
 			if a.json() {
 				categories := object{}
 				for _, c := range r.GetConfigurations() {
-					categories = append(categories, member{enumName(c.GetCategory()), object{{"Enabled", c.GetEnabled()}}})
+					categories = append(categories, member{v1.EnumName(c.GetCategory()), object{{"Enabled", c.GetEnabled()}}})
 				}
 				o := object{{"eventConfigurations", categories}}
 				if at := moment(r.GetLastModifiedMs()); at != "" {
@@ -47,7 +48,7 @@ func eventConfigShow(a *app) *cobra.Command {
 			w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "CATEGORY\tPUBLISHED")
 			for _, c := range r.GetConfigurations() {
-				fmt.Fprintf(w, "%s\t%s\n", enumName(c.GetCategory()), onOff(c.GetEnabled()))
+				fmt.Fprintf(w, "%s\t%s\n", v1.EnumName(c.GetCategory()), onOff(c.GetEnabled()))
 			}
 			return w.Flush()
 		},
@@ -72,7 +73,7 @@ func eventConfigSet(a *app) *cobra.Command {
   drover event-config set THING=off`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := keyed("eventConfigurations", args, parseEventConfiguration, func(c *v1.EventConfiguration) string { return enumName(c.GetCategory()) })
+			list, err := keyed("eventConfigurations", args, parseEventConfiguration, func(c *v1.EventConfiguration) string { return v1.EnumName(c.GetCategory()) })
 			if err != nil {
 				return err
 			}
@@ -88,7 +89,7 @@ func eventConfigSet(a *app) *cobra.Command {
 
 func parseEventConfiguration(s string) (*v1.EventConfiguration, error) {
 	name, value, _ := strings.Cut(s, "=")
-	n, err := parseEnum("eventConfigurations", name, v1.EventCategory(0))
+	n, err := body.Enum("eventConfigurations", name, v1.EventCategory(0))
 	if err != nil {
 		return nil, err
 	}

@@ -196,7 +196,7 @@ func viewEvent(e *v1.RecordedEvent) eventView {
 		v.Cause = object{{"timer", moment(c.Timer.GetDueMs())}}
 	}
 	if r := e.GetEntry().GetReason(); r != nil {
-		v.Reason = &reasonView{Code: enumName(r.GetCode()), Numbers: r.GetNumbers(), Text: sentence(r)}
+		v.Reason = &reasonView{Code: v1.EnumName(r.GetCode()), Numbers: r.GetNumbers(), Text: sentence(r)}
 	}
 	if text := remarkOn(e); v.Reason == nil || text != v.Reason.Text {
 		v.Text = text

@@ -50,7 +50,7 @@ func executionsCommand(a *app, of, short, long, example string, complete cobra.C
 				a: a, name: "executions",
 				columns: []string{"JOB", "THING", "NUMBER", "STATUS", "VERSION", "QUEUED", "UPDATED", "DETAILS"},
 				row: func(x *v1.ExecutionRow) []string {
-					return []string{x.GetJobId(), x.GetThing(), fmt.Sprint(x.GetExecutionNumber()), enumName(x.GetStatus()), fmt.Sprint(x.GetVersionNumber()),
+					return []string{x.GetJobId(), x.GetThing(), fmt.Sprint(x.GetExecutionNumber()), v1.EnumName(x.GetStatus()), fmt.Sprint(x.GetVersionNumber()),
 						when(x.GetQueuedAtMs()), when(x.GetLastUpdatedAtMs()), orDash(pairs(x.GetStatusDetails()))}
 				},
 				view: func(x *v1.ExecutionRow) any { return viewExecution(x) },

@@ -69,9 +69,9 @@ func (a *app) explain(err error) string {
 	case !errors.As(err, &refusal):
 		return err.Error()
 	}
-	text := err.Error() + " (" + enumName(refusal.Code) + ")"
+	text := err.Error() + " (" + v1.EnumName(refusal.Code) + ")"
 	if refusal.State != nil {
-		text += fmt.Sprintf("; it is %s at version %d", enumName(refusal.State.Status), refusal.State.VersionNumber)
+		text += fmt.Sprintf("; it is %s at version %d", v1.EnumName(refusal.State.Status), refusal.State.VersionNumber)
 	}
 	if refusal.Code == v1.RefusalCode_REFUSAL_CODE_OUTCOME_UNKNOWN && a.commandID != "" {
 		text += "; repeat it with --command-id " + a.commandID + " to learn the outcome"

@@ -98,7 +98,7 @@ func plainTime(moment string) string {
 
 // viewHolding says what is waited for. The sentence of a reason names its moment; what it does not name stands behind.
 func viewHolding(jobID, prefix string, h *v1.Holding) waitView {
-	w := waitView{JobID: jobID, Code: enumName(h.GetReason().GetCode()), Text: prefix + sentence(h.GetReason()), Until: moment(h.GetUntilMs())}
+	w := waitView{JobID: jobID, Code: v1.EnumName(h.GetReason().GetCode()), Text: prefix + sentence(h.GetReason()), Until: moment(h.GetUntilMs())}
 	if h.GetUntilMs() != 0 && !strings.Contains(w.Text, when(h.GetUntilMs())) {
 		w.Text += ", until " + when(h.GetUntilMs())
 	}

@@ -53,7 +53,7 @@ func (a *app) jobStory(ctx context.Context, job string) ([]sentenceView, error) 
 
 // jobNow is what a job waits for, as rollout's owner says it.
 func (a *app) jobNow(ctx context.Context, j jobView) []waitView {
-	if j.Status == enumName(v1.JobStatus_JOB_STATUS_COMPLETED) {
+	if j.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_COMPLETED) {
 		return nil // nothing follows
 	}
 	r := a.holdingOf(ctx, j.JobID, j.Job, "")
@@ -78,7 +78,7 @@ func verb[N int | int64 | uint64](n N, one, many string) string {
 // standing is how a job stands, in a sentence.
 func standing(j jobView) string {
 	text := j.JobID + " is " + j.Status
-	if j.WindowOpen != nil && j.Status != enumName(v1.JobStatus_JOB_STATUS_CANCELED) && j.Status != enumName(v1.JobStatus_JOB_STATUS_COMPLETED) {
+	if j.WindowOpen != nil && j.Status != v1.EnumName(v1.JobStatus_JOB_STATUS_CANCELED) && j.Status != v1.EnumName(v1.JobStatus_JOB_STATUS_COMPLETED) {
 		text += ", its window " + j.windowText()
 	}
 	c := j.Counts

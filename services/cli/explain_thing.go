@@ -57,7 +57,7 @@ func (a *app) explanationOf(ctx context.Context, thing, job string) (explainView
 		if of, err = query(ctx, a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job}); err != nil {
 			return v, err
 		}
-		v.Status = enumName(of.GetJob().GetStatus())
+		v.Status = v1.EnumName(of.GetJob().GetStatus())
 	}
 	t := newThingTeller(thing, of.GetJob().GetJob())
 	err := a.readEvents(ctx, &v1.ReadEvents{Freshness: fresh, Thing: thing, Limit: 1000}, false, func(e *v1.RecordedEvent) error { t.hear(e); return nil })
@@ -131,7 +131,7 @@ func (a *app) thingNow(ctx context.Context, t *thingTeller, job string) []waitVi
 // viewThingHolding is one line for each thing that an execution waits for.
 func viewThingHolding(h *v1.ThingHolding) []waitView {
 	x := h.GetExecution()
-	is := fmt.Sprintf("execution %d is %s", x.GetExecutionNumber(), enumName(x.GetStatus()))
+	is := fmt.Sprintf("execution %d is %s", x.GetExecutionNumber(), v1.EnumName(x.GetStatus()))
 	turn := is // for one that has ended
 	switch {
 	case h.GetHidden():
@@ -149,7 +149,7 @@ func viewThingHolding(h *v1.ThingHolding) []waitView {
 			continue
 		}
 		// Of one execution, that is its device.
-		w := waitView{JobID: x.GetJobId(), Code: enumName(holding.GetReason().GetCode()), Text: turn, Until: moment(holding.GetUntilMs())}
+		w := waitView{JobID: x.GetJobId(), Code: v1.EnumName(holding.GetReason().GetCode()), Text: turn, Until: moment(holding.GetUntilMs())}
 		if holding.GetUntilMs() != 0 {
 			w.Text += "; it times out at " + when(holding.GetUntilMs())
 		}
@@ -181,7 +181,7 @@ func (t *thingTeller) standing() string {
 	var parts []string
 	for _, s := range t.stages {
 		if s.status != 0 && s.jobID != "" {
-			parts = append(parts, s.jobID+" "+enumName(s.status))
+			parts = append(parts, s.jobID+" "+v1.EnumName(s.status))
 		}
 	}
 	const shown = 5

@@ -43,7 +43,7 @@ type refusalView struct {
 func viewOutcome(o *v1.Outcome) outcomeView {
 	v := outcomeView{CommandID: o.GetCommandId(), Operation: o.GetOperation(), At: moment(o.GetAtMs())}
 	if r := o.GetRefusal(); r != nil {
-		v.Refusal = &refusalView{Code: enumName(r.GetCode()), Field: r.GetField(), Message: r.GetMessage()}
+		v.Refusal = &refusalView{Code: v1.EnumName(r.GetCode()), Field: r.GetField(), Message: r.GetMessage()}
 	} else if json.Valid([]byte(o.GetReplyJson())) {
 		v.Reply = json.RawMessage(o.GetReplyJson())
 	}

@@ -37,7 +37,7 @@ func (a *app) printOutcome(o *v1.Outcome) error {
 	}
 	outcome, why := "accepted", ""
 	if r := o.GetRefusal(); r != nil {
-		outcome, why = "refused", r.Error()+" ("+enumName(r.GetCode())+")"
+		outcome, why = "refused", r.Error()+" ("+v1.EnumName(r.GetCode())+")"
 	}
 	return a.printFields(
 		field{"Command", o.GetCommandId()}, field{"Operation", o.GetOperation()}, field{"Outcome", outcome},

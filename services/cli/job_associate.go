@@ -8,6 +8,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func jobAssociate(a *app) *cobra.Command {
@@ -29,7 +30,7 @@ are not selected again. A target is never taken away from a job.`,
 			if len(targets) == 0 {
 				return usagef("--target is missing: thing/NAME, group/NAME or an ARN")
 			}
-			if q.Targets, err = targetArgs(targets); err != nil {
+			if q.Targets, err = body.Targets("targets", targets); err != nil {
 				return err
 			}
 			reply, err := tell(cmd.Context(), a, bus.AssociateTargets, q)

@@ -7,6 +7,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // What a job's flags say, as the messages that they become. Each function reads one form and refuses the rest with the
@@ -39,7 +40,7 @@ func parseRate(s string) (*v1.RolloutConfig, error) {
 	if e.BasePerMinute, err = wholeNumber(base); err != nil {
 		return nil, form("the base " + err.Error())
 	}
-	if e.IncrementFactorTenths, err = decimal(factor, 1); err != nil {
+	if e.IncrementFactorTenths, err = body.Decimal(factor, 1); err != nil {
 		return nil, form("the factor " + err.Error())
 	}
 	for part := range strings.SplitSeq(criteria, ",") {
@@ -81,11 +82,11 @@ func parseAbort(s string) (*v1.AbortCriterion, error) {
 	if len(parts) != 3 {
 		return nil, invalid(fieldAbort, "%.60q: the form is TYPE:THRESHOLD%%:MINIMUM, as in FAILED:5%%:200", s)
 	}
-	failure, err := failureType(fieldAbort+".failureType", parts[0], true)
+	failure, err := body.FailureType(fieldAbort+".failureType", parts[0], true)
 	if err != nil {
 		return nil, err
 	}
-	threshold, err := decimal(strings.TrimSuffix(parts[1], "%"), 2)
+	threshold, err := body.Decimal(strings.TrimSuffix(parts[1], "%"), 2)
 	if err != nil || threshold > 100_00 {
 		return nil, invalid(fieldAbort+".thresholdPercentage", "%.40q: more than 0 %% and at most 100 %%, with two decimals at most, is allowed", parts[1])
 	}
@@ -102,7 +103,7 @@ func parseRetry(s string) (*v1.RetryCriterion, error) {
 	if !ok {
 		return nil, invalid(fieldRetry, "%.60q: the form is TYPE=N, as in FAILED=3", s)
 	}
-	failure, err := failureType(fieldRetry+".failureType", kind, false)
+	failure, err := body.FailureType(fieldRetry+".failureType", kind, false)
 	if err != nil {
 		return nil, err
 	}
@@ -111,19 +112,6 @@ func parseRetry(s string) (*v1.RetryCriterion, error) {
 		return nil, invalid(fieldRetry+".numberOfRetries", "%.40q: 0 to 10 is allowed", count)
 	}
 	return &v1.RetryCriterion{Failure: failure, Retries: uint32(n)}, nil
-}
-
-// failureType reads FAILED, TIMED_OUT, ALL, and where it may be counted REJECTED.
-func failureType(field, s string, rejected bool) (v1.FailureType, error) {
-	n, err := parseEnum(field, s, v1.FailureType(0))
-	t := v1.FailureType(n)
-	if err == nil && t == v1.FailureType_FAILURE_TYPE_UNSPECIFIED {
-		err = invalid(field, "is missing")
-	}
-	if err == nil && t == v1.FailureType_FAILURE_TYPE_REJECTED && !rejected {
-		err = invalid(field, "REJECTED is never retried; FAILED, TIMED_OUT or ALL is allowed")
-	}
-	return t, err
 }
 
 // parseWindow reads a maintenance window: cron(30 2 ? * SUN *)/90m. The expression itself is its owner's to read.
@@ -140,26 +128,10 @@ func parseWindow(s string) (*v1.MaintenanceWindow, error) {
 	return &v1.MaintenanceWindow{StartTime: s[:at], DurationMinutes: uint32(d / time.Minute)}, nil
 }
 
-// momentArg checks a time as AWS writes it (UTC) or as RFC 3339. AWS's form stays as it was given (U15); the other is
-// written in UTC, for a zone is not a time's to keep.
-func momentArg(field, s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	if _, err := time.Parse("2006-01-02 15:04", s); err == nil {
-		return s, nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.Nanosecond() != 0 {
-		return "", invalid(field, "%.40q: 2026-11-29 02:30 (UTC) or 2026-11-29T02:30:00Z is expected", s)
-	}
-	return t.UTC().Format(time.RFC3339), nil
-}
-
 // parseEndBehavior reads stop-rollout, cancel or force-cancel, as AWS spells them or so.
 func parseEndBehavior(s string) (v1.EndBehavior, error) {
 	word := strings.ToUpper(strings.ReplaceAll(s, "-", "_"))
-	n, err := parseEnum("schedulingConfig.endBehavior", word, v1.EndBehavior(0))
+	n, err := body.Enum("schedulingConfig.endBehavior", word, v1.EndBehavior(0))
 	return v1.EndBehavior(n), err
 }
 
@@ -211,21 +183,6 @@ func wholeNumber(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == 0 {
 		return 0, numberError("is " + strconv.Quote(cut(s)) + "; a whole number from 1 is needed")
-	}
-	return uint32(n), nil
-}
-
-// decimal reads a number with at most so many decimals as a whole number of its last place: decimal("2.5", 2) is 250.
-// It must be more than 0 and at most 42,000,000 of them.
-func decimal(s string, places int) (uint32, error) {
-	whole, part, point := strings.Cut(s, ".")
-	bad := numberError("is " + strconv.Quote(cut(s)) + "; a number with at most " + plural(places, "decimal") + " is needed")
-	if whole == "" || point && part == "" || len(part) > places || len(whole) > 7 {
-		return 0, bad
-	}
-	n, err := strconv.ParseUint(whole+part+strings.Repeat("0", places-len(part)), 10, 32)
-	if err != nil || n == 0 {
-		return 0, bad
 	}
 	return uint32(n), nil
 }

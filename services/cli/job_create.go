@@ -12,6 +12,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 	"github.com/droverhq/drover/services/job/document"
 )
 
@@ -53,7 +54,7 @@ func (c *createFlags) request(cmd *cobra.Command, a *app) (*v1.CreateJob, error)
 			return nil, err
 		}
 	}
-	if q.Targets, err = targetArgs(c.targets); err != nil {
+	if q.Targets, err = body.Targets("targets", c.targets); err != nil {
 		return nil, err
 	}
 	j, err := c.configFlags.config(cmd)
@@ -114,7 +115,7 @@ this version does not do is refused by name, never ignored.`,
 				return usagef("no job id; give it as an argument, or as jobId in the file")
 			}
 			if q.JobTemplate == "" || q.Document != nil {
-				if err := checkDocument(q.Document); err != nil {
+				if err := body.CheckDocument(q.Document); err != nil {
 					return err
 				}
 			}
@@ -150,14 +151,14 @@ func (a *app) createRequest(cmd *cobra.Command, flags *createFlags, from string,
 			return nil, usagef("--%s stands beside --from; the file says it", name)
 		}
 	}
-	body, err := a.readAll(from, bus.CommandMax)
+	text, err := a.readAll(from, bus.CommandMax)
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > bus.CommandMax {
-		return nil, invalid("", "the body is longer than %d bytes", bus.CommandMax)
+	if len(text) > bus.CommandMax {
+		return nil, invalid("", "the text is longer than %d bytes", bus.CommandMax)
 	}
-	return parseCreateJob(body)
+	return body.CreateJob(text)
 }
 
 func createJob(cmd *cobra.Command, a *app, q *v1.CreateJob) error {

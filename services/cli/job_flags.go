@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // configFlags are the flags of a job's configuration, which jobs and templates share.
@@ -109,7 +108,7 @@ func timeoutArg(d time.Duration, given bool) (*v1.TimeoutConfig, error) {
 	if !given {
 		return nil, nil
 	}
-	if d < time.Minute || d > timeoutMinutesMax*time.Minute || d%time.Minute != 0 {
+	if d < time.Minute || d > body.TimeoutMinutesMax*time.Minute || d%time.Minute != 0 {
 		return nil, invalid(fieldTimeout, "is %v; whole minutes from 1m to 168h are allowed", d)
 	}
 	return &v1.TimeoutConfig{InProgressTimeoutMinutes: uint32(d / time.Minute)}, nil
@@ -139,10 +138,10 @@ func (s *scheduleFlags) config() (*v1.SchedulingConfig, error) {
 	}
 	c := new(v1.SchedulingConfig)
 	var err error
-	if c.StartTime, err = momentArg("schedulingConfig.startTime", s.start); err != nil {
+	if c.StartTime, err = body.Moment("schedulingConfig.startTime", s.start); err != nil {
 		return nil, err
 	}
-	if c.EndTime, err = momentArg("schedulingConfig.endTime", s.end); err != nil {
+	if c.EndTime, err = body.Moment("schedulingConfig.endTime", s.end); err != nil {
 		return nil, err
 	}
 	if c.EndBehavior, err = parseEndBehavior(s.behavior); err != nil {
@@ -174,17 +173,7 @@ func keyed[T any](field string, list []string, read func(string) (T, error), key
 	if err != nil {
 		return nil, err
 	}
-	return sortedOnce(field, out, key)
-}
-
-func sortedOnce[T any](field string, list []T, key func(T) string) ([]T, error) {
-	slices.SortStableFunc(list, func(x, y T) int { return strings.Compare(key(x), key(y)) })
-	for i := 1; i < len(list); i++ {
-		if key(list[i]) == key(list[i-1]) {
-			return nil, invalid(field, "%.40q stands there twice", key(list[i]))
-		}
-	}
-	return list, nil
+	return body.SortedOnce(field, out, key)
 }
 
 func tagArgs(list []string) ([]*v1.Tag, error) {

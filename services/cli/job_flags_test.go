@@ -9,6 +9,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 const (
@@ -159,7 +160,7 @@ func everyFieldRead() *v1.CreateJob {
 }
 
 func TestEveryFieldOfAWSsBodyIsRead(t *testing.T) {
-	q, err := parseCreateJob([]byte(everyField))
+	q, err := body.CreateJob([]byte(everyField))
 	if err != nil || !proto.Equal(q, everyFieldRead()) {
 		t.Fatalf("%v\n got %v\nwant %v", err, q, everyFieldRead())
 	}
@@ -205,7 +206,7 @@ func TestAPartOfAWSsBodyThatIsWrongIsNamed(t *testing.T) {
 		`"documentParameters":{"a":1}`:                                                     "documentParameters.a",
 		`"documentSource":"s3://x"`:                                                        "documentSource: not supported",
 	} {
-		_, err := parseCreateJob([]byte(`{"targets":["thing/t"],"document":"{}",` + part + `}`))
+		_, err := body.CreateJob([]byte(`{"targets":["thing/t"],"document":"{}",` + part + `}`))
 		if err == nil || !strings.Contains(err.Error(), want) || exitStatus(err) != exitRefused {
 			t.Errorf("%s: %v, want %s", part, err, want)
 		}

@@ -5,6 +5,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func jobList(a *app) *cobra.Command {
@@ -23,7 +24,7 @@ func jobList(a *app) *cobra.Command {
 			if q.Status, err = jobStatus(statusText); err != nil {
 				return err
 			}
-			n, err := parseEnum("targetSelection", selectionText, v1.TargetSelection(0))
+			n, err := body.Enum("targetSelection", selectionText, v1.TargetSelection(0))
 			if err != nil {
 				return err
 			}
@@ -36,7 +37,7 @@ func jobList(a *app) *cobra.Command {
 			l := list[*v1.JobRow]{
 				a: a, name: "jobs", columns: []string{"JOB", "STATUS", "CREATED", "ENDED", "DESCRIPTION"},
 				row: func(j *v1.JobRow) []string {
-					return []string{j.GetJobId(), enumName(j.GetStatus()), when(j.GetCreatedAtMs()), when(j.GetCompletedAtMs()),
+					return []string{j.GetJobId(), v1.EnumName(j.GetStatus()), when(j.GetCreatedAtMs()), when(j.GetCompletedAtMs()),
 						orDash(shorten(j.GetDescription(), 60))}
 				},
 				view: func(j *v1.JobRow) any { return viewJob(j, nil) },

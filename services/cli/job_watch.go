@@ -99,9 +99,9 @@ func describeForWatch(ctx context.Context, a *app, job string) (*v1.DescribeJobR
 // watchOver says whether nothing more will happen to the job.
 func watchOver(v jobView) bool {
 	switch v.Status {
-	case enumName(v1.JobStatus_JOB_STATUS_COMPLETED):
+	case v1.EnumName(v1.JobStatus_JOB_STATUS_COMPLETED):
 		return true
-	case enumName(v1.JobStatus_JOB_STATUS_CANCELED):
+	case v1.EnumName(v1.JobStatus_JOB_STATUS_CANCELED):
 		return !v.IsConcurrent && v.Counts.Queued == 0 && v.Counts.InProgress == 0
 	}
 	return false
@@ -116,7 +116,7 @@ func (a *app) watchEnd(v jobView) error {
 			return err
 		}
 	}
-	if v.Status == enumName(v1.JobStatus_JOB_STATUS_CANCELED) {
+	if v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_CANCELED) {
 		return errors.New(canceledText(v))
 	}
 	return nil
@@ -124,8 +124,8 @@ func (a *app) watchEnd(v jobView) error {
 
 // endless says that a job does not end by itself.
 func endless(v jobView) bool {
-	return v.TargetSelection == enumName(v1.TargetSelection_TARGET_SELECTION_CONTINUOUS) && (v.Scheduling == nil || v.Scheduling.EndTime == "") && !watchOver(v) &&
-		v.Status != enumName(v1.JobStatus_JOB_STATUS_CANCELED)
+	return v.TargetSelection == v1.EnumName(v1.TargetSelection_TARGET_SELECTION_CONTINUOUS) && (v.Scheduling == nil || v.Scheduling.EndTime == "") && !watchOver(v) &&
+		v.Status != v1.EnumName(v1.JobStatus_JOB_STATUS_CANCELED)
 }
 
 // canceledText says why a job was canceled: by an abort criterion, or by somebody.
@@ -189,17 +189,17 @@ func watchLine(v jobView, m *meter, bar bool) string {
 // watchState is the status of a job at which it does not go on by itself now, and until when: "SCHEDULED, starts at …".
 func watchState(v jobView) string {
 	switch {
-	case v.Status == enumName(v1.JobStatus_JOB_STATUS_IN_PROGRESS) && v.EndReached:
+	case v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_IN_PROGRESS) && v.EndReached:
 		return "(its end time has come)"
-	case v.Status == enumName(v1.JobStatus_JOB_STATUS_IN_PROGRESS) && v.WindowOpen != nil && *v.WindowOpen:
+	case v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_IN_PROGRESS) && v.WindowOpen != nil && *v.WindowOpen:
 		return "(window " + v.windowText() + ")"
-	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.WindowOpen != nil && v.Counts.Selected > 0:
+	case v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.WindowOpen != nil && v.Counts.Selected > 0:
 		return "SCHEDULED (window " + v.windowText() + ")"
-	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.WindowChangesAt != "":
+	case v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.WindowChangesAt != "":
 		return "SCHEDULED (starts at " + v.WindowChangesAt + ")"
-	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.Scheduling != nil && v.Scheduling.StartTime != "":
+	case v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_SCHEDULED) && v.Scheduling != nil && v.Scheduling.StartTime != "":
 		return "SCHEDULED (starts at " + v.Scheduling.StartTime + ")"
-	case v.Status == enumName(v1.JobStatus_JOB_STATUS_SCHEDULED), v.Status == enumName(v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS):
+	case v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_SCHEDULED), v.Status == v1.EnumName(v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS):
 		return v.Status
 	}
 	return ""

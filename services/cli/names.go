@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // Names are checked before anything is sent, as their owner would: the refusal is the same.
@@ -36,59 +37,13 @@ func groupArg(field, s string) (string, error) {
 	return string(g), nil
 }
 
-func targetArgs(list []string) ([]*v1.Target, error) {
-	targets := make([]*v1.Target, 0, len(list))
-	for _, s := range list {
-		t, err := id.ParseTarget(s)
-		if err != nil {
-			return nil, invalidErr("targets", err)
-		}
-		targets = append(targets, t)
-	}
-	return targets, nil
-}
-
-// enumName is an enum value as AWS spells it: IN_PROGRESS, not EXECUTION_STATUS_IN_PROGRESS.
-func enumName(e protoreflect.Enum) string {
-	d := e.Descriptor()
-	v := d.Values().ByNumber(e.Number())
-	if v == nil {
-		return "UNKNOWN"
-	}
-	return strings.TrimPrefix(string(v.Name()), enumPrefix(d))
-}
-
-// enumPrefix is what stands in front of the values' names of an enum: EXECUTION_STATUS_ of ExecutionStatus.
-func enumPrefix(d protoreflect.EnumDescriptor) string {
-	return strings.TrimSuffix(string(d.Values().ByNumber(0).Name()), "UNSPECIFIED")
-}
-
-// parseEnum is the twin of enumName for a field that a person filled in. Empty is the unspecified value.
-func parseEnum[E protoreflect.Enum](field, s string, _ E) (protoreflect.EnumNumber, error) {
-	var zero E
-	d := zero.Descriptor()
-	if s == "" {
-		return 0, nil
-	}
-	var allowed []string
-	for i := 1; i < d.Values().Len(); i++ {
-		v := d.Values().Get(i)
-		name := strings.TrimPrefix(string(v.Name()), enumPrefix(d))
-		if s == name {
-			return v.Number(), nil
-		}
-		allowed = append(allowed, name)
-	}
-	return 0, invalid(field, "%.40q is none of %s", s, strings.Join(allowed, ", "))
-}
-
 func jobStatus(s string) (v1.JobStatus, error) {
-	n, err := parseEnum("status", s, v1.JobStatus(0))
+	n, err := body.Enum("status", s, v1.JobStatus(0))
 	return v1.JobStatus(n), err
 }
 
 func executionStatus(s string) (v1.ExecutionStatus, error) {
-	n, err := parseEnum("status", s, v1.ExecutionStatus(0))
+	n, err := body.Enum("status", s, v1.ExecutionStatus(0))
 	return v1.ExecutionStatus(n), err
 }
 
@@ -96,7 +51,7 @@ func executionStatus(s string) (v1.ExecutionStatus, error) {
 func statusNames(d protoreflect.EnumDescriptor) []string {
 	var names []string
 	for i := 1; i < d.Values().Len(); i++ {
-		names = append(names, strings.TrimPrefix(string(d.Values().Get(i).Name()), enumPrefix(d)))
+		names = append(names, strings.TrimPrefix(string(d.Values().Get(i).Name()), v1.EnumPrefix(d)))
 	}
 	return names
 }

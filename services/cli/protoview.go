@@ -102,7 +102,7 @@ func viewValue(f protoreflect.FieldDescriptor, v protoreflect.Value) any {
 		if d == nil {
 			return int32(v.Enum())
 		}
-		return strings.TrimPrefix(string(d.Name()), enumPrefix(f.Enum()))
+		return strings.TrimPrefix(string(d.Name()), v1.EnumPrefix(f.Enum()))
 	case protoreflect.BytesKind:
 		if f.Name() == "document" && utf8.Valid(v.Bytes()) {
 			return string(v.Bytes())

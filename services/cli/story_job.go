@@ -324,7 +324,7 @@ func remark(comment string) string {
 }
 
 func abortText(a *v1.AbortTriggered) string {
-	what := enumName(a.GetFailure())
+	what := v1.EnumName(a.GetFailure())
 	if a.GetFailure() == v1.FailureType_FAILURE_TYPE_ALL {
 		what = "FAILED, REJECTED or TIMED_OUT"
 	}

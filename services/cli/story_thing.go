@@ -198,7 +198,7 @@ func (t *thingTeller) sentence(e *v1.RecordedEvent) string {
 	case *v1.Event_RetryDropped:
 		return fmt.Sprintf("the retry after execution %d is not made", x.RetryDropped.GetExecutionNumber()) + reason
 	case *v1.Event_ExecutionDeleted:
-		return fmt.Sprintf("execution %d, which was %s, was deleted", x.ExecutionDeleted.GetExecutionNumber(), enumName(x.ExecutionDeleted.GetStatus())) + by(e) + reason
+		return fmt.Sprintf("execution %d, which was %s, was deleted", x.ExecutionDeleted.GetExecutionNumber(), v1.EnumName(x.ExecutionDeleted.GetStatus())) + by(e) + reason
 	}
 	return ""
 }
@@ -230,9 +230,9 @@ func changeText(x *v1.ExecutionChanged, reason string) string {
 		}
 		return text
 	case v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED, v1.ExecutionStatus_EXECUTION_STATUS_FAILED, v1.ExecutionStatus_EXECUTION_STATUS_REJECTED:
-		text = fmt.Sprintf("the device reported execution %d %s", n, enumName(x.GetTo()))
+		text = fmt.Sprintf("the device reported execution %d %s", n, v1.EnumName(x.GetTo()))
 	default:
-		text = fmt.Sprintf("execution %d became %s", n, enumName(x.GetTo())) + reason
+		text = fmt.Sprintf("execution %d became %s", n, v1.EnumName(x.GetTo())) + reason
 	}
 	if d := pairs(x.GetStatusDetails()); d != "" {
 		text += ", with " + d

@@ -226,7 +226,7 @@ func (d *drover) checkAuditOfTheRunningSystem(journal string) {
 		{"--nats " + e.NATS, "--creds is needed", 2},
 		{"--creds " + other, "--nats", 2},
 		{"--nats " + e.NATS + " --creds " + other, "no password of the user \"service\"", 2},
-		{"--nats " + e.NATS + " --creds " + writeTemp(d.t, `{"service": "guessed", "front": "x", "inbox": "x", "system": "x"}`), "Authorization", 4},
+		{"--nats " + e.NATS + " --creds " + writeTemp(d.t, `{"service": "guessed", "front": "x", "inbox": "x", "http": "x", "system": "x", "seal": "x"}`), "Authorization", 4},
 		{"--nats nats://127.0.0.1:1 --creds " + filepath.Join(d.data, "auth"), "127.0.0.1:1", 4},
 	} {
 		if status, _, errs := d.try(append([]string{"audit", "log", "list"}, strings.Fields(c.args)...)...); status != c.status || !strings.Contains(errs, c.says) {

@@ -6,6 +6,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func templateCreate(a *app) *cobra.Command {
@@ -42,7 +43,7 @@ beside it wins. Targets, start and end are never kept, maintenance windows are.`
 				if t.Document, err = a.documentText(document); err != nil {
 					return err
 				}
-				if err := checkDocument(t.Document); err != nil {
+				if err := body.CheckDocument(t.Document); err != nil {
 					return err
 				}
 			}

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // lineMax bounds a line of a file of things: a thing with all the attributes it may have is far below.
@@ -46,24 +45,24 @@ func parseThing(line []byte) (*v1.NewThing, error) {
 	if line[0] != '{' {
 		return checkedThing(string(line))
 	}
-	fields, err := readObject(line, 3)
+	fields, err := body.Read(line, 3)
 	if err != nil {
 		return nil, err
 	}
 	t := new(v1.NewThing)
 	for _, f := range fields {
-		switch f.name {
+		switch f.Name {
 		case "thingName":
 			var name string
-			if name, err = f.text(); err == nil {
+			if name, err = f.Text(); err == nil {
 				t.Name, err = thingArg(name)
 			}
 		case "thingTypeName":
-			t.ThingType, err = f.text()
+			t.ThingType, err = f.Text()
 		case "attributes":
-			t.Attributes, err = f.attributes()
+			t.Attributes, err = f.Attributes()
 		default:
-			err = invalid(f.name, "unknown field; thingName, attributes and thingTypeName are allowed")
+			err = invalid(f.Name, "unknown field; thingName, attributes and thingTypeName are allowed")
 		}
 		if err != nil {
 			return nil, err
@@ -73,23 +72,6 @@ func parseThing(line []byte) (*v1.NewThing, error) {
 		return nil, invalid("thingName", "is missing")
 	}
 	return t, nil
-}
-
-func (f jsonField) attributes() ([]*v1.Attribute, error) {
-	fields, err := f.object()
-	if err != nil {
-		return nil, err
-	}
-	list := make([]*v1.Attribute, 0, len(fields))
-	for _, at := range fields {
-		value, err := at.text()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, &v1.Attribute{Name: at.name, Value: value})
-	}
-	slices.SortFunc(list, func(x, y *v1.Attribute) int { return strings.Compare(x.Name, y.Name) })
-	return list, nil
 }
 
 // readLines yields lines that are not blank, without the space around them, and their numbers from 1.

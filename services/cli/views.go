@@ -134,13 +134,13 @@ type doneView struct {
 
 func viewJob(j *v1.JobRow, c *v1.JobCounts) jobView {
 	v := jobView{
-		JobID: j.GetJobId(), Job: j.GetJob(), Status: enumName(j.GetStatus()), Targets: targetNames(j.GetTargets()),
+		JobID: j.GetJobId(), Job: j.GetJob(), Status: v1.EnumName(j.GetStatus()), Targets: targetNames(j.GetTargets()),
 		Description: j.GetDescription(), ForceCanceled: j.GetForceCanceled(), ReasonCode: j.GetReasonCode(), Comment: j.GetComment(),
 		CreatedAt: moment(j.GetCreatedAtMs()), LastUpdatedAt: moment(j.GetLastUpdatedAtMs()), CompletedAt: moment(j.GetCompletedAtMs()),
 		IsConcurrent: j.GetIsConcurrent(), Document: string(j.GetDocument()),
 	}
 	if j.GetTargetSelection() != 0 {
-		v.TargetSelection = enumName(j.GetTargetSelection())
+		v.TargetSelection = v1.EnumName(j.GetTargetSelection())
 	}
 	v.Rollout, v.Timeout, v.Abort, v.Retry = viewRollout(j.GetRollout()), viewTimeout(j.GetTimeout()), viewAbortConfig(j.GetAbort()), viewRetry(j.GetRetry())
 	v.Scheduling, v.Presigned, v.AbortBound = viewSchedule(j.GetScheduling()), viewPresigned(j.GetPresignedUrl()), abortBound(j.GetAbort(), j.GetRollout())
@@ -190,7 +190,7 @@ func statusCounts(list []*v1.StatusCount) map[v1.ExecutionStatus]int64 {
 func viewExecution(x *v1.ExecutionRow) executionView {
 	v := executionView{
 		JobID: x.GetJobId(), Job: x.GetJob(), ThingName: x.GetThing(), ExecutionNumber: x.GetExecutionNumber(), RetryAttempt: x.GetRetryAttempt(),
-		Status: enumName(x.GetStatus()), StatusDetails: map[string]string{}, VersionNumber: x.GetVersionNumber(), ForceCanceled: x.GetForceCanceled(),
+		Status: v1.EnumName(x.GetStatus()), StatusDetails: map[string]string{}, VersionNumber: x.GetVersionNumber(), ForceCanceled: x.GetForceCanceled(),
 		QueuedAt: moment(x.GetQueuedAtMs()), StartedAt: moment(x.GetStartedAtMs()), LastUpdatedAt: moment(x.GetLastUpdatedAtMs()),
 		Deadline: moment(x.GetDeadlineMs()),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // A job's configuration as AWS writes it. (specification §2.4)
@@ -81,7 +82,7 @@ func (h hundredths) String() string {
 func (h hundredths) MarshalJSON() ([]byte, error) { return []byte(h.String()), nil }
 
 func (h *hundredths) UnmarshalJSON(text []byte) error {
-	n, err := decimal(string(text), 2)
+	n, err := body.Decimal(string(text), 2)
 	*h = hundredths(n)
 	return err
 }
@@ -110,7 +111,7 @@ func viewAbortConfig(c *v1.AbortConfig) *abortConfigView {
 	}
 	v := new(abortConfigView)
 	for _, a := range c.GetCriteria() {
-		v.Criteria = append(v.Criteria, abortCriterionView{enumName(a.GetFailure()), "CANCEL", hundredths(a.GetThresholdHundredths()), a.GetMinExecuted()})
+		v.Criteria = append(v.Criteria, abortCriterionView{v1.EnumName(a.GetFailure()), "CANCEL", hundredths(a.GetThresholdHundredths()), a.GetMinExecuted()})
 	}
 	return v
 }
@@ -121,7 +122,7 @@ func viewRetry(c *v1.RetryConfig) *retryView {
 	}
 	v := new(retryView)
 	for _, r := range c.GetCriteria() {
-		v.Criteria = append(v.Criteria, retryCriterionView{enumName(r.GetFailure()), r.GetRetries()})
+		v.Criteria = append(v.Criteria, retryCriterionView{v1.EnumName(r.GetFailure()), r.GetRetries()})
 	}
 	return v
 }
@@ -132,7 +133,7 @@ func viewSchedule(c *v1.SchedulingConfig) *scheduleView {
 	}
 	v := &scheduleView{StartTime: c.GetStartTime(), EndTime: c.GetEndTime(), Windows: viewWindows(c.GetWindows())}
 	if c.GetEndBehavior() != 0 {
-		v.EndBehavior = enumName(c.GetEndBehavior())
+		v.EndBehavior = v1.EnumName(c.GetEndBehavior())
 	}
 	return v
 }

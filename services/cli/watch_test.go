@@ -198,7 +198,7 @@ func TestEveryReasonHasASentence(t *testing.T) {
 	d := v1.ReasonCode(0).Descriptor().Values()
 	for i := 1; i < d.Len(); i++ {
 		code := v1.ReasonCode(d.Get(i).Number())
-		if text := sentence(&v1.Reason{Code: code}); text == "" || text == enumName(code) {
+		if text := sentence(&v1.Reason{Code: code}); text == "" || text == v1.EnumName(code) {
 			t.Errorf("%v has no sentence", code)
 		}
 	}

@@ -55,9 +55,12 @@ var imports = map[string][]string{
 	"services/fronts/device":    {"proto/...", "services/bus", "services/job/document"},
 	"services/fronts/inbox":     {"proto/...", "services/bus"},
 	"services/fronts/feed":      {"eventstore", "proto/...", "services/bus"},
+	"services/fronts/aws":       {"proto/...", "services/bus", "services/fronts/aws/..."},
+	"services/fronts/aws/body":  {"proto/...", "services/job/document"},
+	"services/fronts/aws/sigv4": {},
 	"services/fronts/topics":    {"proto/...", "services/bus", "services/fronts/feed"},
 	"services/node":             {"..."},
-	"services/cli":              {"proto/...", "services/node", "services/bus", "services/fronts/feed", "services/broker", "services/audit/...", "services/job/document", "loadtest/...", "eventstore/...", "projections/..."},
+	"services/cli":              {"proto/...", "services/node", "services/bus", "services/fronts/feed", "services/fronts/aws/...", "services/broker", "services/audit/...", "services/job/document", "loadtest/...", "eventstore/...", "projections/..."},
 	"services/audit":            {"eventstore", "proto/...", "projections/..."},
 	"services/audit/invariants": {"eventstore", "proto/...", "projections/...", "services/audit"},
 	"services/sim":              {"proto/...", "eventstore", "eventstore/memory", "projections/kv", "projections/tally", "services/core", "services/host", "services/job", "services/audit", "services/audit/invariants", "services/sim/stage"},
@@ -78,7 +81,7 @@ var technologies = map[string][]string{
 	"github.com/eclipse/":         {"loadtest/fleet"},
 	"github.com/spf13/":           {"services/cli", "loadtest"},
 	"github.com/prometheus/":      {"services/node"},
-	"google.golang.org/protobuf/": {"proto/drover/v1", "services/core", "services/core/coretest", "services/host", "services/bus", "services/job", "services/job/document", "services/targeting", "services/rollout", "services/execution", "services/node", "services/cli", "services/audit", "services/sim", "services/sim/stage", "services/scenario", "services/fronts/device", "services/fronts/feed", "services/fronts/inbox", "eventstore", "projections", "projections/jobs", "projections/executions", "projections/fleet", "projections/progress", "projections/tally"},
+	"google.golang.org/protobuf/": {"proto/drover/v1", "services/core", "services/core/coretest", "services/host", "services/bus", "services/job", "services/job/document", "services/targeting", "services/rollout", "services/execution", "services/node", "services/cli", "services/audit", "services/sim", "services/sim/stage", "services/scenario", "services/fronts/device", "services/fronts/aws", "services/fronts/aws/body", "services/fronts/feed", "services/fronts/inbox", "eventstore", "projections", "projections/jobs", "projections/executions", "projections/fleet", "projections/progress", "projections/tally"},
 }
 
 // pure packages compute: no I/O, no clock, no randomness, no goroutine, no order of a map, no floats.
