@@ -1,0 +1,6 @@
+package aws
+
+// Executions.
+func executionOperations() []*operation {
+	return nil
+}

@@ -1,0 +1,6 @@
+package aws
+
+// Groups.
+func groupOperations() []*operation {
+	return nil
+}

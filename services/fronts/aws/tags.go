@@ -1,0 +1,6 @@
+package aws
+
+// Tags.
+func tagOperations() []*operation {
+	return nil
+}

@@ -1,0 +1,6 @@
+package aws
+
+// Templates.
+func templateOperations() []*operation {
+	return nil
+}

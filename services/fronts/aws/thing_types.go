@@ -1,0 +1,6 @@
+package aws
+
+// Thing types.
+func thingTypeOperations() []*operation {
+	return nil
+}

@@ -1,0 +1,6 @@
+package aws
+
+// Things.
+func thingOperations() []*operation {
+	return nil
+}
