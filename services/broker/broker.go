@@ -102,13 +102,14 @@ func stop(s *server.Server) {
 
 // checkListen refuses an address beyond this machine, unless it is safe there or allowed.
 func checkListen(listen string, allowed bool) error {
-	if allowed || isLoopback(listen) {
+	if allowed || IsLoopback(listen) {
 		return nil
 	}
 	return fmt.Errorf("listening on %s would let anybody on the network in, without TLS and authentication: give it certificates (drover secrets create), listen on 127.0.0.1, or allow it with --insecure", listen)
 }
 
-func isLoopback(listen string) bool {
+// IsLoopback says whether an address to listen on is reached from this machine only.
+func IsLoopback(listen string) bool {
 	ip := net.ParseIP(listen)
 	return listen == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -78,7 +78,7 @@ func OpenLeaf(c LeafConfig) (_ *Leaf, err error) {
 	if c.MaxStore == 0 {
 		c.MaxStore = 4 << 30
 	}
-	if !c.Insecure && !isLoopback(c.Listen) {
+	if !c.Insecure && !IsLoopback(c.Listen) {
 		return nil, fmt.Errorf("listening on %s would let anybody on the network be any device, for devices have no identities yet: listen on 127.0.0.1, or allow it with --insecure-devices", c.Listen)
 	}
 	if err := c.TLS.check(); err != nil {

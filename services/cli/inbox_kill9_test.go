@@ -160,7 +160,7 @@ func (s *durableSystem) startHub() {
 // startServices starts all services in one process, without waiting for them.
 func (s *durableSystem) startServices() {
 	s.t.Helper()
-	s.services = s.start("serve", "all", "--nats", s.url, "--creds", filepath.Join(s.hubData, "auth"), "--data", s.data, "--monitor-port", "0")
+	s.services = s.start("serve", "all", "--nats", s.url, "--creds", filepath.Join(s.hubData, "auth"), "--data", s.data, "--monitor-port", "0", "--http-port", "0")
 }
 
 // stopServices is a graceful stop.

@@ -88,7 +88,7 @@ func startOwners(t *testing.T, names ...string) *owners {
 
 func (o *owners) serve(name, hub string, roles ...string) *process {
 	args := append([]string{"serve"}, roles...)
-	p := o.d.start(append(args, "--name", name, "--nats", hub, "--creds", o.creds, "--data", filepath.Join(o.d.t.TempDir(), name), "--monitor-port", "0")...)
+	p := o.d.start(append(args, "--name", name, "--nats", hub, "--creds", o.creds, "--data", filepath.Join(o.d.t.TempDir(), name), "--monitor-port", "0", "--http-port", "0")...)
 	o.all = append(o.all, p)
 	return p
 }

@@ -23,6 +23,7 @@ func serveCommand(a *app) *cobra.Command {
 	cfg := node.Config{Version: Version}
 	var hub hubFlags
 	var verbose bool
+	front := httpFlags{HTTP: &cfg.HTTP}
 	c := &cobra.Command{
 		Use:   "serve ROLE...",
 		Short: "Run some services on given brokers",
@@ -33,6 +34,7 @@ func serveCommand(a *app) *cobra.Command {
   projections               the read models, and the queries they answer; several share the queries
   inbox                     durable commands
   feed                      committed events for others
+  http                      AWS's API, for AWS's own clients; any process answers any request
 
 or all. Any number of processes may run each, and they may be started before the brokers and before drover init: they wait,
 and /readyz on the monitor's port says for what. What is kept in --data can be made anew from the logs, and belongs to this
@@ -54,6 +56,7 @@ asked, and end within 5 seconds.`,
 			if err := checkLimits(cfg); err != nil {
 				return err
 			}
+			front.read(cmd.Flags())
 			level := slog.LevelInfo
 			if verbose {
 				level = slog.LevelDebug
@@ -69,7 +72,8 @@ asked, and end within 5 seconds.`,
 	f := c.Flags()
 	hub.add(f)
 	f.StringVar(&cfg.Name, "name", "", "name of this process, which no other that is alive may have (default: the host's and a random suffix)")
-	f.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address of the monitor")
+	f.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address of the monitor, and of AWS's API; the API needs TLS or --insecure beyond this machine")
+	f.BoolVar(&cfg.Insecure, "insecure", false, "let AWS's API listen beyond this machine without TLS")
 	f.IntVar(&cfg.MonitorPort, "monitor-port", monitorPort, "port of health, readiness and metrics; 0 is any free one")
 	f.StringVar(&cfg.Webhooks, "webhooks", "", "file of the receivers of events over HTTP (drover webhook --help)")
 	f.StringVar(&cfg.Region, "region", "us-east-1", "region in the ARNs of events on AWS's event topics (drover event-config --help)")
@@ -80,6 +84,7 @@ asked, and end within 5 seconds.`,
 	f.IntVar(&cfg.RetentionDays, "retention-days", 0, "for how long a job is kept after it has ended (default 730)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on brokers that do not flush what they acknowledge")
 	f.BoolVarP(&verbose, "verbose", "v", false, "say more on stderr")
+	front.add(f)
 	return c
 }
 
@@ -165,7 +170,8 @@ func (a *app) serve(ctx context.Context, cfg node.Config) error {
 	if err != nil {
 		return startFailed(ctx, err)
 	}
-	fmt.Fprintf(a.out, "Drover %s serves %s as %s. Monitor: %s\n", Version, strings.Join(roleNames(cfg.Roles), ", "), n.Name(), n.Endpoints().Monitor)
+	e := n.Endpoints()
+	fmt.Fprintf(a.out, "Drover %s serves %s as %s. Monitor: %s%s\n", Version, strings.Join(roleNames(cfg.Roles), ", "), n.Name(), e.Monitor, apiText(e))
 	return a.untilStopped(ctx, stop, n, stopMax)
 }
 

@@ -51,7 +51,7 @@ func newMany(t *testing.T) *many {
 func (m *many) serve(name string, roles ...string) *process {
 	m.t.Helper()
 	args := append([]string{"serve"}, roles...)
-	return m.start(append(args, "--nats", m.hub.ClientURL(), "--creds", m.creds, "--data", filepath.Join(m.data, name), "--name", name, "--monitor-port", "0")...)
+	return m.start(append(args, "--nats", m.hub.ClientURL(), "--creds", m.creds, "--data", filepath.Join(m.data, name), "--name", name, "--monitor-port", "0", "--http-port", "0")...)
 }
 
 // awaitServing waits until processes say that they serve.

@@ -29,6 +29,7 @@ const (
 func upCommand(a *app) *cobra.Command {
 	cfg := node.Config{Version: Version}
 	var verbose bool
+	front := httpFlags{HTTP: &cfg.HTTP}
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run the whole system in this process",
@@ -52,6 +53,7 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 			if err := checkLimits(cfg); err != nil {
 				return err
 			}
+			front.read(cmd.Flags())
 			if cfg.MQTTPort == 0 && !cmd.Flags().Changed("device-port") {
 				cfg.DevicePort = 0
 			}
@@ -64,7 +66,6 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 	f.IntVar(&cfg.DevicePort, "device-port", devicePort, "port for devices that speak NATS; any free one with --mqtt-port 0")
 	f.IntVar(&cfg.LeafPort, "leaf-port", leafPort, "port for leaf nodes")
 	f.IntVar(&cfg.MQTTPort, "mqtt-port", mqttPort, "port for devices that speak MQTT 3.1.1")
-	f.IntVar(&cfg.HTTPPort, "http-port", httpPort, "port of the HTTP fronts")
 	f.IntVar(&cfg.MonitorPort, "monitor-port", monitorPort, "port of health, readiness, metrics and profiles")
 	f.Uint32Var(&cfg.Homes, "homes", 0, "number of execution partitions, fixed when the folder is born (default: one a core)")
 	f.BoolVar(&cfg.Insecure, "insecure", false, "listen beyond this machine without TLS and authentication")
@@ -77,6 +78,7 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 	f.IntVar(&cfg.RetentionDays, "retention-days", 0, "for how long a job is kept after it has ended (default 730)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on a broker that does not flush what it acknowledges")
 	f.BoolVarP(&verbose, "verbose", "v", false, "say more on stderr")
+	front.add(f)
 	return c
 }
 
@@ -113,6 +115,7 @@ func (a *app) up(ctx context.Context, cfg node.Config) error {
 	e := n.Endpoints()
 	fmt.Fprintf(a.out, `Drover %s is ready. Data: %s
   bus      %s
+  http     %s (AWS's API)
   mqtt     %s
   devices  %s (NATS)
   monitor  %s
@@ -120,7 +123,7 @@ Next:
   drover thing create press-01
   drover job create hello --document '{"operation":"hello"}' --target thing/press-01
   drover job watch hello
-`, Version, cfg.Data, e.NATS, e.MQTT, e.Devices, e.Monitor)
+`, Version, cfg.Data, e.NATS, e.HTTP, e.MQTT, e.Devices, e.Monitor)
 	return a.untilStopped(ctx, stop, n, 0)
 }
 

@@ -15,8 +15,11 @@ type Endpoints struct {
 	NATS    string `json:"nats"`
 	Leaf    string `json:"leaf"`
 	MQTT    string `json:"mqtt"`
-	HTTP    string `json:"http"`
 	Monitor string `json:"monitor"`
+	// HTTP is AWS's API, and HTTPData its data plane alone, if that has a listener of its own. Both are empty without the
+	// role http.
+	HTTP     string `json:"http"`
+	HTTPData string `json:"httpData,omitempty"`
 	// Devices is where devices that speak NATS connect: the device leaf.
 	Devices string `json:"devices"`
 	// PID is the process that serves them.

@@ -250,7 +250,7 @@ func TestRolesInProcessesOfTheirOwn(t *testing.T) {
 			t.Errorf("member %v", m)
 		}
 	}
-	if !slices.Equal(names, []string{"execution", "feed", "inbox", "job", "projections", "rollout", "targeting"}) {
+	if !slices.Equal(names, []string{"execution", "feed", "http", "inbox", "job", "projections", "rollout", "targeting"}) {
 		t.Errorf("members: %v", names)
 	}
 	eventually(t, "each log is served by the one who hosts it", func() bool { // members say how they are twice a second

@@ -47,12 +47,14 @@ type Config struct {
 	// Data is the folder that holds everything it keeps; it is made if it is not there. With a given hub that is state,
 	// read models and heads, all of which can be made anew from the logs.
 	Data string
-	// Listen is the address that every listener binds; default 127.0.0.1. Of embedded brokers and the HTTP fronts, beyond
-	// loopback needs Insecure.
+	// Listen is the address that every listener binds; default 127.0.0.1. Of embedded brokers, and of the HTTP front
+	// without TLS, beyond loopback needs Insecure.
 	Listen   string
 	Insecure bool
 	// Ports; 0 is any free one. With a given hub only MonitorPort counts.
-	NATSPort, LeafPort, MQTTPort, DevicePort, HTTPPort, MonitorPort int
+	NATSPort, LeafPort, MQTTPort, DevicePort, MonitorPort int
+	// HTTP is for the role http.
+	HTTP HTTP
 	// Homes is the number of execution partitions, fixed when the system is born; 0 is the number of cores. A given hub's
 	// system says how many it has.
 	Homes uint32
@@ -82,9 +84,10 @@ type Node struct {
 	replicas  int
 	endpoints Endpoints
 
-	// What Close does. doors are closed first, all at once, so that nothing new comes in; then partitions and read models
-	// stop; then closers go in the other order than they were started.
-	doors, closers []func() error
+	// What Close does. entrances are closed first: who came in by one asks those behind the doors. Then doors, all at once, so
+	// that nothing new comes in; then partitions and read models stop; then closers go in the other order than they were
+	// started.
+	entrances, doors, closers []func() error
 
 	cache   *pebble.Cache
 	monitor *monitor
@@ -143,6 +146,11 @@ func (c *Config) complete() error {
 	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1"
+	}
+	if slices.Contains(c.Roles, RoleHTTP) {
+		if err := c.checkHTTP(); err != nil {
+			return err
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -217,7 +225,8 @@ func (n *Node) Failed() <-chan error { return n.failed }
 func (n *Node) Close() error {
 	var left sync.WaitGroup
 	left.Go(n.leave)
-	err := n.closeDoors()
+	err := errors.Join(closeAll(n.entrances), closeAll(n.doors))
+	n.entrances, n.doors = nil, nil
 	left.Wait()
 	n.stop()
 	n.running.Wait()
@@ -228,15 +237,14 @@ func (n *Node) Close() error {
 	return err
 }
 
-// closeDoors closes all at once: each may wait a while for those who are in.
-func (n *Node) closeDoors() (err error) {
+// closeAll closes all at once: each may wait a while for those who are in.
+func closeAll(doors []func() error) error {
 	var closed sync.WaitGroup
-	errs := make([]error, len(n.doors))
-	for i, f := range n.doors {
+	errs := make([]error, len(doors))
+	for i, f := range doors {
 		closed.Go(func() { errs[i] = f() })
 	}
 	closed.Wait()
-	n.doors = nil
 	return errors.Join(errs...)
 }
 

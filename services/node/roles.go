@@ -21,11 +21,12 @@ const (
 	RoleProjections Role = "projections" // the read models, and the queries they answer
 	RoleInbox       Role = "inbox"       // durable commands
 	RoleFeed        Role = "feed"        // committed events for others
+	RoleHTTP        Role = "http"        // AWS's API
 )
 
 // Roles are all roles, in the order in which a job meets them.
 func Roles() []Role {
-	return []Role{RoleJob, RoleTargeting, RoleRollout, RoleExecution, RoleProjections, RoleInbox, RoleFeed}
+	return []Role{RoleJob, RoleTargeting, RoleRollout, RoleExecution, RoleProjections, RoleInbox, RoleFeed, RoleHTTP}
 }
 
 // ParseRole reads a role's name.

@@ -3,10 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/droverhq/drover/eventstore"
@@ -50,7 +47,12 @@ func (n *Node) serve(ctx, running context.Context) error {
 		}
 	}
 	if n.has(RoleInbox) {
-		return n.serveInbox(ctx, running)
+		if err := n.serveInbox(ctx, running); err != nil {
+			return err
+		}
+	}
+	if n.has(RoleHTTP) {
+		return n.serveHTTP(ctx)
 	}
 	return nil
 }
@@ -216,34 +218,14 @@ func (n *Node) announce() error {
 	if n.brokers == nil {
 		return nil
 	}
-	if err := n.startHTTP(); err != nil {
-		return err
-	}
 	hub, leaf := n.brokers.hub, n.brokers.leaf
 	n.endpoints = Endpoints{
 		NATS: hub.ClientURL(), Leaf: hub.LeafURL(), MQTT: leaf.MQTTURL(), Devices: leaf.ClientURL(),
-		HTTP: n.endpoints.HTTP, Monitor: n.endpoints.Monitor, PID: os.Getpid(),
+		HTTP: n.endpoints.HTTP, HTTPData: n.endpoints.HTTPData, Monitor: n.endpoints.Monitor, PID: os.Getpid(),
 	}
 	if err := n.endpoints.write(n.cfg.Data); err != nil {
 		return err
 	}
-	n.doors = append(n.doors, func() error { return os.Remove(EndpointsFile(n.cfg.Data)) })
-	return nil
-}
-
-// startHTTP keeps the port of the HTTP fronts and says that they are not there.
-func (n *Node) startHTTP() error {
-	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Listen, strconv.Itoa(n.cfg.HTTPPort)))
-	if err != nil {
-		return fmt.Errorf("http: %w", err)
-	}
-	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusNotImplemented)
-		_, _ = fmt.Fprintln(w, `{"message":"this version of Drover has no HTTP front; use the drover command, NATS or MQTT"}`)
-	})}
-	go func() { _ = server.Serve(l) }()
-	n.endpoints.HTTP = "http://" + l.Addr().String()
-	n.doors = append(n.doors, server.Close)
+	n.entrances = append(n.entrances, func() error { return os.Remove(EndpointsFile(n.cfg.Data)) })
 	return nil
 }

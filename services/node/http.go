@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/droverhq/drover/services/broker"
+)
+
+// HTTP is how the role http listens, whom it lets in, and what it says of itself.
+type HTTP struct {
+	// Port of AWS's API, both planes of it; 0 is any free one.
+	Port int
+	// Data opens a listener for the data plane alone, on DataPort; 0 is any free one.
+	Data     bool
+	DataPort int
+	// Cert and Key are files in PEM, by which these listeners speak TLS. Both are empty: they do not.
+	Cert, Key string
+	// NoAuth lets in who does not sign, as anybody. It is refused beyond loopback.
+	NoAuth bool
+}
+
+const (
+	// A client has so long to send a request's header, to send it all, and to take its answer. What Drover itself does for a
+	// request is bounded by the bus, which waits for 10 s at most.
+	httpHeaderMax = 10 * time.Second
+	httpReadMax   = 30 * time.Second
+	httpWriteMax  = 60 * time.Second
+	// httpIdleMax is for how long a connection is kept between requests: longer than a balancer's usual minute, so that it is
+	// the balancer who closes.
+	httpIdleMax = 2 * time.Minute
+	// httpHeaderBytes bounds a request's header. AWS's clients send 1 to 2 KiB.
+	httpHeaderBytes = 32 << 10
+	// httpStopMax is how long a stop waits for requests under way; what takes longer is cut off.
+	httpStopMax = time.Second
+)
+
+// checkHTTP refuses what the role http may not be started with.
+func (c *Config) checkHTTP() error {
+	h, loopback := c.HTTP, broker.IsLoopback(c.Listen)
+	switch {
+	case (h.Cert == "") != (h.Key == ""):
+		return errors.New("http: TLS needs a certificate and its key (--tls-cert, --tls-key)")
+	case h.NoAuth && !loopback:
+		return fmt.Errorf("http: requests without a signature are let in on this machine's loopback only: listen on 127.0.0.1 instead of %s, or leave out --insecure-no-auth", c.Listen)
+	case h.Cert == "" && !loopback && !c.Insecure:
+		return fmt.Errorf("http: listening on %s would send everything in plain text: give it a certificate (--tls-cert, --tls-key), listen on 127.0.0.1, or allow it with --insecure", c.Listen)
+	}
+	return nil
+}
+
+// httpListener is one address of the HTTP front.
+type httpListener struct {
+	server *http.Server
+	net.Listener
+	scheme string
+}
+
+// listenHTTP binds a port; nothing is served yet.
+func (n *Node) listenHTTP(port int, h http.Handler) (*httpListener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Listen, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
+	s := &httpListener{Listener: l, scheme: "http", server: &http.Server{
+		Handler: h, MaxHeaderBytes: httpHeaderBytes,
+		ReadHeaderTimeout: httpHeaderMax, ReadTimeout: httpReadMax, WriteTimeout: httpWriteMax, IdleTimeout: httpIdleMax,
+		ErrorLog: slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // of clients that cannot speak TLS, and the like
+	}}
+	if n.cfg.HTTP.Cert == "" {
+		return s, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(n.cfg.HTTP.Cert, n.cfg.HTTP.Key)
+	if err != nil {
+		_ = l.Close() // nobody has come
+		return nil, fmt.Errorf("http: the certificate %s with the key %s: %w", n.cfg.HTTP.Cert, n.cfg.HTTP.Key, err)
+	}
+	s.scheme = "https"
+	s.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	return s, nil
+}
+
+// run serves until stop.
+func (s *httpListener) run() (err error) {
+	if s.server.TLSConfig != nil {
+		err = s.server.ServeTLS(s.Listener, "", "")
+	} else {
+		err = s.server.Serve(s.Listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// stop lets nobody in any more, answers those who are in, and cuts off who has no answer after httpStopMax.
+func (s *httpListener) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), httpStopMax)
+	defer cancel()
+	if err := s.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+		return s.server.Close()
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// url is where this machine reaches the listener.
+func (s *httpListener) url() string {
+	host, port, _ := net.SplitHostPort(s.Addr().String()) // it is one
+	if net.ParseIP(host).IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return s.scheme + "://" + net.JoinHostPort(host, port)
+}
