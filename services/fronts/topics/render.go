@@ -1,11 +1,8 @@
 package topics
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"strings"
-
-	"github.com/google/uuid"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
@@ -218,7 +215,7 @@ type thingEvent struct {
 func (n Names) thing(e *v1.RecordedEvent, word string, ref *v1.ThingRef, thingType string, list []*v1.Attribute, version uint64) message {
 	x := thingEvent{
 		EventType: "THING_EVENT", EventID: eventID(e), Timestamp: e.GetAtMs(), Operation: strings.ToUpper(word), AccountID: n.Account,
-		ThingID: thingID(ref), ThingName: ref.GetName(), VersionNumber: version, Attributes: map[string]string{},
+		ThingID: id.ThingID(ref.GetName(), ref.GetNumber()), ThingName: ref.GetName(), VersionNumber: version, Attributes: map[string]string{},
 	}
 	if thingType != "" {
 		x.ThingTypeName = &thingType
@@ -243,7 +240,7 @@ type membershipEvent struct {
 func (n Names) membership(e *v1.RecordedEvent, word, group string, ref *v1.ThingRef) message {
 	return encode("thingGroupMembership.thingGroup."+group+".thing."+ref.GetName()+"."+word, membershipEvent{
 		EventType: "THING_GROUP_MEMBERSHIP_EVENT", EventID: eventID(e), Timestamp: e.GetAtMs(), Operation: strings.ToUpper(word),
-		AccountID: n.Account, GroupARN: n.arn("thinggroup", group), ThingARN: n.arn("thing", ref.GetName()), ThingID: thingID(ref),
+		AccountID: n.Account, GroupARN: n.arn("thinggroup", group), ThingARN: n.arn("thing", ref.GetName()), ThingID: id.ThingID(ref.GetName(), ref.GetNumber()),
 	})
 }
 
@@ -258,13 +255,5 @@ func encode(topic string, payload any) message {
 // eventID is the same for the same event however often it is told: a receiver can know a repeat. It is made of the event's
 // place and time, which no two events of a system share.
 func eventID(e *v1.RecordedEvent) string {
-	return named("event", id.FormatPosition(e.GetPosition()), uint64(e.GetAtMs()))
-}
-
-// thingID is AWS's thingId: a thing that is created again under the same name has another.
-func thingID(ref *v1.ThingRef) string { return named("thing", ref.GetName(), ref.GetNumber()) }
-
-func named(kind, name string, number uint64) string {
-	data, _ := json.Marshal([]any{kind, name, number})
-	return uuid.NewHash(sha256.New(), uuid.NameSpaceURL, data, 8).String()
+	return id.UUID("event", id.FormatPosition(e.GetPosition()), uint64(e.GetAtMs()))
 }
