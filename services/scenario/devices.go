@@ -68,6 +68,21 @@ func (p *player) devices(rest string) error {
 	return nil
 }
 
+// http asks as a device: "POST /things/lamp-1/jobs/fw-1 {…}".
+func (p *player) http(rest string) error {
+	method, rest, _ := strings.Cut(rest, " ")
+	target, body, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	a, err := p.s.HTTP(method, target, []byte(body))
+	if err != nil {
+		return err
+	}
+	if a.ErrorType != "" {
+		a.ErrorType += " "
+	}
+	p.print("<", "%d %s%s", a.Status, a.ErrorType, a.Body)
+	return nil
+}
+
 func (p *player) publish(thing, op, payload string) (topic string, data []byte, err error) {
 	before, to, asks := p.reporting(thing, op, payload)
 	topic, data, err = p.s.Device(topicPrefix+thing+"/jobs/"+op, []byte(payload), thing)

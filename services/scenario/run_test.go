@@ -160,6 +160,19 @@ func (r *run) rejected(code, thing, op, payload string) answer {
 	return a
 }
 
+// http asks as a device over HTTP, and must be answered with that status and type of error.
+func (r *run) http(status int, errorType, method, target, body string) answer {
+	r.t.Helper()
+	a, err := r.s.HTTP(method, target, []byte(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if a.Status != status || a.ErrorType != errorType {
+		r.t.Errorf("%s %s %s is answered with %d %s %s, not with %d %s", method, target, body, a.Status, a.ErrorType, a.Body, status, errorType)
+	}
+	return parseAnswer(r.t, target, a.Body)
+}
+
 // at is a value within: "execution.status".
 func (a answer) at(path string) any {
 	var v any = a.json

@@ -15,6 +15,7 @@
 //	> job create {"jobId":"fw-1",…}              a command or a question of the bus, by its name there
 //	device lamp-1 start-next {"clientToken":…}   a device publishes to …/jobs/start-next
 //	devices lamp-000..019 fw-1/update {…}        several do; the answers are counted
+//	http POST /things/lamp-1/jobs/fw-1 {…}       a device asks over HTTP
 //	advance 7m                                   time passes
 //	at 00:12                                     time passes until then; hours may be more than 24
 //	stop execution.1, start execution.1          the owner of a log goes away, and comes back
@@ -116,6 +117,8 @@ func (p *player) line(line string) error {
 		err = p.device(rest)
 	case "devices":
 		err = p.devices(rest)
+	case "http":
+		err = p.http(rest)
 	case "things":
 		err = p.things(rest)
 	case "advance":

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -110,6 +111,25 @@ func (s *System) Device(topic string, payload []byte, thing string) (string, []b
 	}
 	answer, data := x.Answer(reply, refused, s.now)
 	return answer, data, nil
+}
+
+// HTTP sends a request of the device plane: "/things/lamp-1/jobs/$next?includeJobDocument=false". If the owner of the
+// thing's home is stopped, it is answered as where nobody serves the operation.
+func (s *System) HTTP(method, target string, body []byte) (device.HTTPAnswer, error) {
+	path, query, _ := strings.Cut(target, "?")
+	x := device.ReadHTTP(method, path, query, body)
+	m := x.Message()
+	if m == nil {
+		return x.Answer(nil, nil), nil
+	}
+	reply, refused := s.Do(logOf("execution", m), m, "")
+	if refused == v1.ErrDropped {
+		refused = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE, "", "nobody serves the thing's home now")
+	}
+	if reply == nil && refused == nil {
+		return device.HTTPAnswer{}, fmt.Errorf("neither a reply nor a refusal to %s %s", method, target)
+	}
+	return x.Answer(reply, refused), nil
 }
 
 // AdvanceTo moves the clock on, from one thing that is due to the next.

@@ -173,16 +173,20 @@ func (a *answers) reject(buf []byte, r *request, err error) []byte {
 // internal is told for an error that is no refusal.
 var internal = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INTERNAL, "", "internal error")
 
-// appendRefusal appends the rejection of a request. A field is named where the request is at fault; the other
-// messages stand for themselves.
+// appendRefusal appends the rejection of a request.
 func appendRefusal(buf []byte, r *request, refusal *v1.Refusal, nowMs int64) []byte {
 	code, known := codes[refusal.GetCode()]
 	if !known {
 		code = "InternalError"
 	}
-	message := refusal.GetMessage()
+	return appendRejected(buf, r, code, told(refusal), refusal.GetState(), nowMs)
+}
+
+// told is a refusal's message for a device. A field is named where the request is at fault; the other messages stand for
+// themselves.
+func told(refusal *v1.Refusal) string {
 	if refusal.GetCode() == v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST {
-		message = refusal.Error()
+		return refusal.Error()
 	}
-	return appendRejected(buf, r, code, message, refusal.GetState(), nowMs)
+	return refusal.GetMessage()
 }

@@ -28,8 +28,8 @@ type body struct {
 }
 
 // decode reads a payload as devices really send it (specification §9.3): empty is {}; numbers and booleans in
-// statusDetails become strings; whole numbers may stand in quotes; what is no field of the operation is passed over. It refuses with
-// INVALID_JSON what is not one JSON object in UTF-8, and with INVALID_REQUEST, after reading to the end so that the
+// statusDetails become strings; whole numbers may stand in quotes; what is no field of the operation is passed over. op
+// is an operation, with onTopic or without. It refuses with INVALID_JSON what is not one JSON object in UTF-8, and with INVALID_REQUEST, after reading to the end so that the
 // clientToken is known, the first field of a wrong kind.
 func decode(data []byte, op operation) (b body, refusal *v1.Refusal) {
 	if len(data) == 0 {
@@ -74,6 +74,9 @@ const (
 	opStartNext
 	opDescribe
 	opUpdate
+
+	// onTopic stands beside one of them: an answer on a topic is known by its clientToken. HTTP has none.
+	onTopic
 )
 
 // fields are what is read of each operation's payload. set stores a value, or says what is wrong with it.
@@ -81,7 +84,7 @@ var fields = map[string]struct {
 	of  operation
 	set func(*body, value) string
 }{
-	"clientToken":              {opGet | opStartNext | opDescribe | opUpdate, setToken},
+	"clientToken":              {onTopic, setToken},
 	"status":                   {opUpdate, setStatus},
 	"statusDetails":            {opStartNext | opUpdate, setDetails},
 	"expectedVersion":          {opUpdate, func(b *body, v value) string { return v.positive(&b.expectedVersion) }},

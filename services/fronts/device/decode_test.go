@@ -165,7 +165,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, refusal := decode(data, opUpdate)
+		got, refusal := decode(data, opUpdate|onTopic)
 		isJSON := len(data) == 0 || json.Valid(data) && utf8.Valid(data) && bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{"))
 		if isJSON && nesting(data) > depthMax {
 			isJSON = false

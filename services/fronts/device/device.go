@@ -1,4 +1,6 @@
-// Package device speaks AWS IoT Jobs' device protocol on topics: its JSON, its errors, its notifications.
+// Package device speaks AWS IoT Jobs' device protocol, on topics and over HTTP: its JSON, its errors, its notifications.
+//
+// # On topics
 //
 // A Front serves the things of one home. It promises that requests of one thing are submitted in the order of their
 // arrival; that each is answered once, with its clientToken if it had one and without if it had none; that the
@@ -28,6 +30,18 @@
 //   - A payload over 128 KiB: closed.
 //
 // Over NATS the same permissions are asynchronous errors of the connection.
+//
+// # Over HTTP
+//
+// A Handler serves all things, and asks the home of each over the bus. It promises that a request is read as leniently as a
+// payload on a topic, and decided by the same core; that every request it cannot read is refused with 4xx, and changes
+// nothing. Nothing is told over HTTP without being asked, and requests of one thing that come at once have no order.
+// (specification §3.4)
+//
+//	GET  /things/<thing>/jobs          GetPendingJobExecutions
+//	PUT  /things/<thing>/jobs/$next    StartNextPendingJobExecution
+//	GET  /things/<thing>/jobs/<job>    DescribeJobExecution; <job> may be $next
+//	POST /things/<thing>/jobs/<job>    UpdateJobExecution
 package device
 
 import (

@@ -9,7 +9,16 @@ import (
 )
 
 // Answers and notifications are appended by hand: fields in the order of specification §10, times in whole seconds, a
-// field that says nothing left out, documents as they are stored.
+// field that says nothing left out, documents as they are stored. A field is appended with the comma before it.
+
+// form is where an answer goes. Over HTTP an execution names its thing, and a document is a string that holds it.
+// (specification §3.2)
+type form bool
+
+const (
+	topicForm form = false
+	httpForm  form = true
+)
 
 func appendAccepted(b []byte, r *request, reply any) []byte {
 	b = append(b, '{')
@@ -21,22 +30,19 @@ func appendAccepted(b []byte, r *request, reply any) []byte {
 	switch reply := reply.(type) {
 	case *v1.GetPendingReply:
 		b = appendTime(b, "timestamp", reply.GetAtMs())
-		b = append(b, `,"inProgressJobs":`...)
-		b = appendSummaries(b, reply.GetInProgress())
-		b = append(b, `,"queuedJobs":`...)
-		b = appendSummaries(b, reply.GetQueued())
+		b = appendPending(b, reply)
 	case *v1.StartNextReply:
 		b = appendTime(b, "timestamp", reply.GetAtMs())
-		b = appendExecution(b, reply.GetExecution(), reply.GetAtMs())
+		b = appendExecution(b, topicForm, reply.GetExecution(), reply.GetAtMs())
 	case *v1.DescribeExecutionReply:
 		b = appendTime(b, "timestamp", reply.GetAtMs())
-		b = appendExecution(b, reply.GetExecution(), reply.GetAtMs())
+		b = appendExecution(b, topicForm, reply.GetExecution(), reply.GetAtMs())
 	case *v1.UpdateExecutionReply:
 		b = appendTime(b, "timestamp", reply.GetAtMs())
 		if r.state {
 			b = appendState(b, reply.GetState())
 		}
-		b = appendDocument(b, reply.GetDocument())
+		b = appendDocument(b, topicForm, reply.GetDocument())
 	}
 	return append(b, '}')
 }
@@ -80,8 +86,16 @@ func appendNotify(b []byte, list *v1.PendingList, atMs int64) []byte {
 func appendNotifyNext(b []byte, head *v1.Head, atMs int64) []byte {
 	b = append(b, '{')
 	b = appendTime(b, "timestamp", atMs)
-	b = appendExecution(b, head.GetExecution(), atMs)
+	b = appendExecution(b, topicForm, head.GetExecution(), atMs)
 	return append(b, '}')
+}
+
+// appendPending appends both lists; each is there, if only empty.
+func appendPending(b []byte, reply *v1.GetPendingReply) []byte {
+	b = append(b, `,"inProgressJobs":`...)
+	b = appendSummaries(b, reply.GetInProgress())
+	b = append(b, `,"queuedJobs":`...)
+	return appendSummaries(b, reply.GetQueued())
 }
 
 func appendSummaries(b []byte, list []*v1.Execution) []byte {
@@ -103,12 +117,16 @@ func appendSummaries(b []byte, list []*v1.Execution) []byte {
 }
 
 // appendExecution appends the field execution; nothing if there is none.
-func appendExecution(b []byte, e *v1.Execution, atMs int64) []byte {
+func appendExecution(b []byte, f form, e *v1.Execution, atMs int64) []byte {
 	if e == nil {
 		return b
 	}
 	b = append(b, `,"execution":{"jobId":`...)
 	b = appendString(b, e.GetJobId())
+	if f == httpForm {
+		b = append(b, `,"thingName":`...)
+		b = appendString(b, e.GetThing())
+	}
 	b = append(b, `,"status":"`...)
 	b = append(b, statusName(e.GetStatus())...)
 	b = append(b, '"')
@@ -122,7 +140,7 @@ func appendExecution(b []byte, e *v1.Execution, atMs int64) []byte {
 		b = append(b, `,"approximateSecondsBeforeTimedOut":`...)
 		b = strconv.AppendInt(b, max(0, e.GetDeadlineMs()-atMs)/1000, 10)
 	}
-	b = appendDocument(b, e.GetDocument())
+	b = appendDocument(b, f, e.GetDocument())
 	return append(b, '}')
 }
 
@@ -175,11 +193,14 @@ func appendTime(b []byte, name string, ms int64) []byte {
 	return strconv.AppendInt(b, ms/1000, 10)
 }
 
-func appendDocument(b, document []byte) []byte {
+func appendDocument(b []byte, f form, document []byte) []byte {
 	if len(document) == 0 {
 		return b
 	}
 	b = append(b, `,"jobDocument":`...)
+	if f == httpForm {
+		return appendString(b, string(document))
+	}
 	return append(b, document...)
 }
 

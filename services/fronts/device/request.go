@@ -47,40 +47,43 @@ func parse(rest, reply string, data []byte) (*request, *v1.Refusal) {
 	case deep && last == "update":
 		kind = opUpdate
 	}
-	b, refusal := decode(data, kind)
+	b, refusal := decode(data, kind|onTopic)
 	r.token, r.hasToken, r.state = b.clientToken, b.hasToken, b.includeState
 	if refusal == nil {
 		refusal = checkNames(thing, job, kind)
 	}
-	if refusal != nil {
-		return r, refusal
+	if refusal == nil {
+		r.message, refusal = b.message(kind, thing, job)
 	}
-	switch kind {
-	case opGet:
-		r.message = &v1.GetPending{Thing: thing}
-	case opStartNext:
-		r.message = &v1.StartNext{Thing: thing, StatusDetails: b.details, StepTimeoutMinutes: b.stepTimeout}
-	case opDescribe:
-		r.message = &v1.DescribeExecution{
-			Thing: thing, JobId: job, ExecutionNumber: b.executionNumber,
-			IncludeDocument: b.includeDocument == nil || *b.includeDocument,
-		}
-	case opUpdate:
-		if b.status == v1.ExecutionStatus_EXECUTION_STATUS_UNSPECIFIED {
-			return r, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "status", "is missing: an update tells the execution's status")
-		}
-		r.message = &v1.UpdateExecution{
-			Thing: thing, JobId: job, Status: b.status,
-			StatusDetails: b.details, ReplaceDetails: b.hasDetails,
-			ExpectedVersion: b.expectedVersion, ExecutionNumber: b.executionNumber,
-			StepTimeoutMinutes: b.stepTimeout, ClientToken: b.clientToken,
-			IncludeDocument: b.includeDocument != nil && *b.includeDocument,
-		}
-	}
-	return r, nil
+	return r, refusal
 }
 
-// checkNames checks what the topic names.
+// message is what to submit for an operation; names are checked.
+func (b *body) message(op operation, thing, job string) (proto.Message, *v1.Refusal) {
+	switch op {
+	case opGet:
+		return &v1.GetPending{Thing: thing}, nil
+	case opStartNext:
+		return &v1.StartNext{Thing: thing, StatusDetails: b.details, StepTimeoutMinutes: b.stepTimeout}, nil
+	case opDescribe:
+		return &v1.DescribeExecution{
+			Thing: thing, JobId: job, ExecutionNumber: b.executionNumber,
+			IncludeDocument: b.includeDocument == nil || *b.includeDocument,
+		}, nil
+	}
+	if b.status == v1.ExecutionStatus_EXECUTION_STATUS_UNSPECIFIED {
+		return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "status", "is missing: an update tells the execution's status")
+	}
+	return &v1.UpdateExecution{
+		Thing: thing, JobId: job, Status: b.status,
+		StatusDetails: b.details, ReplaceDetails: b.hasDetails,
+		ExpectedVersion: b.expectedVersion, ExecutionNumber: b.executionNumber,
+		StepTimeoutMinutes: b.stepTimeout, ClientToken: b.clientToken,
+		IncludeDocument: b.includeDocument != nil && *b.includeDocument,
+	}, nil
+}
+
+// checkNames checks what a topic or a path names.
 func checkNames(thing, job string, op operation) *v1.Refusal {
 	if op == 0 {
 		return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_TOPIC, "", "the topic names no operation")

@@ -23,7 +23,7 @@ func NewUnknown(nc *nats.Conn, log *slog.Logger) (*Unknown, error) {
 			return
 		}
 		r := &request{topic: m.Subject}
-		b, _ := decode(m.Data, opGet)
+		b, _ := decode(m.Data, onTopic)
 		r.token, r.hasToken = b.clientToken, b.hasToken
 		subject := r.topic + ".rejected"
 		if isInbox(m.Reply) {
