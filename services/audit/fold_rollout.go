@@ -28,11 +28,13 @@ func (f *fold) rollout(at Place, event *v1.Event) {
 			f.known(at, j, ref).Waiting++
 			j.WaitingBySelection++
 		}
+		j.queue(at, len(e.ThingsWaiting.GetThings()))
 		return
 	case *v1.Event_ThingsJoined:
 		for _, ref := range e.ThingsJoined.GetThings() {
 			f.known(at, j, ref).Waiting++
 		}
+		j.queue(at, len(e.ThingsJoined.GetThings()))
 		return
 	case *v1.Event_WaitingComplete:
 		j.WaitingTold = max(j.WaitingTold, 0) + int64(e.WaitingComplete.GetThings())
@@ -42,6 +44,7 @@ func (f *fold) rollout(at Place, event *v1.Event) {
 		return
 	case *v1.Event_ThingsDropped:
 		j.Dropped += e.ThingsDropped.GetThings()
+		j.queue(at, -int(e.ThingsDropped.GetThings()))
 		return
 	case *v1.Event_WindowOpened:
 		j.Windows = append(j.Windows, Window{Place: at, Open: true})
@@ -68,15 +71,24 @@ func (f *fold) rollout(at Place, event *v1.Event) {
 // configured keeps a pace and criteria, as of there.
 func (f *fold) configured(at Place, j *Job, pace *v1.RolloutConfig, abort *v1.AbortConfig) {
 	if pace != nil || at.Log == id.RolloutLog && len(j.Paces) == 0 {
-		j.Paces = append(j.Paces, Pace{Place: at, PerMinute: pace.GetMaximumPerMinute()})
+		p := Pace{Place: at, PerMinute: pace.GetMaximumPerMinute(), Slowest: pace.GetMaximumPerMinute()}
+		if e := pace.GetExponential(); e != nil {
+			p.Slowest = e.GetBasePerMinute()
+		}
+		j.Paces = append(j.Paces, p)
 	}
 	if abort != nil {
 		j.Criteria = append(j.Criteria, Criteria{Place: at, List: abort.GetCriteria()})
 	}
 }
 
+func (j *Job) queue(at Place, things int) {
+	j.Queue = append(j.Queue, QueueChange{Place: at, Things: things})
+}
+
 func (f *fold) released(at Place, e *v1.ExecutionsReleased) {
 	j := f.history.job(e.GetJob())
+	j.queue(at, -len(e.GetThings()))
 	j.Releases = append(j.Releases, Release{Place: at, Home: id.Home(e.GetHome()), Things: len(e.GetThings()), Joined: e.GetJoined()})
 	for _, ref := range e.GetThings() {
 		t := f.known(at, j, ref)

@@ -37,6 +37,8 @@ type Job struct {
 	SelectedBySelection, WaitingBySelection int64
 	// Dropped is how many waiting things will not be released.
 	Dropped uint64
+	// Queue is how the number of waiting things changes, in the order of log.rollout.
+	Queue []QueueChange
 	// Releases in order, one per ExecutionsReleased.
 	Releases []Release
 	// Settled is when each home had carried out what phase, in the order of the home's log.
@@ -73,10 +75,18 @@ const (
 	Erased          JobFactKind = "JobErased"
 )
 
+// QueueChange is how many more things wait from there on; negative when they are released or dropped.
+type QueueChange struct {
+	Place
+	Things int
+}
+
 // Pace is what a job's releases keep to from there on: things a minute, with an exponential rate its cap; 0 is none.
 type Pace struct {
 	Place
 	PerMinute uint32
+	// Slowest is the least things a minute that it may come to: what an exponential rate begins with, else PerMinute.
+	Slowest uint32
 }
 
 // Criteria are those of an abort from there on.

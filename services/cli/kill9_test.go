@@ -29,7 +29,8 @@ const (
 // TestKill9 shows that nothing which was acknowledged is lost, and nothing happens twice, however often the system dies.
 //
 // A real drover up is killed with -9 at 20 random moments of a rollout to 2,000 devices, some of them while it is starting, while
-// every execution has a timer and each twentieth device fails once and again; then while a job is aborted, and then during a forced cancel of 100,000 executions; each time it is started again on the same folder. The devices
+// every execution has a timer and each twentieth device fails once and again; then while a job is aborted, around the moments at which timers fire and a window
+// opens and closes (kill9_timers_test.go), and then during a forced cancel of 100,000 executions; each time it is started again on the same folder. The devices
 // run in a process of their own, which lives through it all and notes what each device does before it does it. Afterwards
 // the log is recounted and held against every rule of services/audit/invariants, against the devices' journals, against
 // the counters that were answered last, and against a rebuild of the read models.
@@ -48,6 +49,7 @@ func TestKill9(t *testing.T) {
 	d.run("group", "create", "all")
 	d.run("thing", "create", "--prefix", "dev-", "--count", fmt.Sprint(killDevices))
 	d.run("group", "add", "all", "--from", d.names("dev-", killDevices))
+	clock := d.startClock()
 	journal := filepath.Join(t.TempDir(), "devices.jsonl")
 	devices := d.start("simulate", "--data", d.data, "--devices", fmt.Sprint(killDevices), "--prefix", "dev-", "--mixed", "--fail-rate", "0.05",
 		"--work-time", "300ms", "--seed", "7", "--journal", journal, "--until-jobs", "2", "--output", "json")
@@ -76,6 +78,7 @@ func TestKill9(t *testing.T) {
 		return demo.Status == "COMPLETED"
 	})
 	d.killDuringAbort()
+	clock.killAround(clock.due())
 	d.run("job", "create", "last", "--document", "{}", "--target", "group/all") // so that every device has ended two
 	select {
 	case <-devices.exited:
@@ -86,7 +89,9 @@ func TestKill9(t *testing.T) {
 		t.Fatalf("simulate: %v\n%s", devices.err, devices.output)
 	}
 	big, canceledAt := d.killDuringCancel(rng)
+	clock.finish()
 	d.stop()
+	clock.check()
 
 	r := d.audit(0, "demo", "--journal", journal, "--expect", "SUCCEEDED=1900", "--expect", "FAILED=200", "--expect", "transitions=6300")
 	if r.Executions != killDevices+100 || r.Ended != killDevices+100 || r.EndedTwice != 0 || r.VersionGaps != 0 || len(r.Violations) != 0 {

@@ -225,6 +225,7 @@ type job struct {
 		Succeeded  int64 `json:"numberOfSucceededThings"`
 		Failed     int64 `json:"numberOfFailedThings"`
 		Canceled   int64 `json:"numberOfCanceledThings"`
+		TimedOut   int64 `json:"numberOfTimedOutThings"`
 		Selected   int64
 		Released   int64
 		Dropped    int64

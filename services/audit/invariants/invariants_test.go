@@ -24,7 +24,7 @@ func place(log id.Log, n uint64, entry int) audit.Place {
 // good is a history without fault: a job of four things that has run to its end.
 func good() *audit.History {
 	j := &audit.Job{
-		Number: number, ID: "fw", Created: place(id.JobLog, 2, 0), PerMinute: 4, Status: v1.JobStatus_JOB_STATUS_COMPLETED,
+		Number: number, ID: "fw", Created: place(id.JobLog, 2, 0), PerMinute: 240, Status: v1.JobStatus_JOB_STATUS_COMPLETED,
 		Things: map[string]*audit.Thing{}, SelectedTold: 4, WaitingTold: 4, SelectedBySelection: 4, WaitingBySelection: 4,
 		Life: []audit.JobFact{
 			{Place: place(id.JobLog, 2, 0), Kind: audit.Created}, {Place: place(id.JobLog, 2, 1), Kind: audit.Started},
@@ -231,6 +231,11 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 		{"lives", "home 1 has not settled it", func(h *audit.History) { theJob(h).Settled = theJob(h).Settled[:1] }},
 		{"lives", "the thing has not ended", func(h *audit.History) { execution0(h).Steps = execution0(h).Steps[:2] }},
 		{"paces", "its pace is 3 a minute", func(h *audit.History) { theJob(h).PerMinute = 3 }},
+		{"paces", "at most 3 in 1000 ms", func(h *audit.History) { theJob(h).PerMinute = 180 }},
+		{"waits", "of fw 1 things wait", func(h *audit.History) {
+			theJob(h).Life, theJob(h).Queue = theJob(h).Life[:4], []audit.QueueChange{{Place: place(id.RolloutLog, 2, 0), Things: 1}}
+			h.Log(id.RolloutLog).Times = append(h.Log(id.RolloutLog).Times[:4], noon+100_000, noon+200_000)
+		}},
 		{"tallies", "job 131072: differs", func(h *audit.History) {
 			h.Miscounts = []audit.Miscount{{At: place(log0, 9, 0), Job: number, What: "differs"}}
 		}},
@@ -280,22 +285,29 @@ func TestAReleasedThingWhoseHomeHasNotReadTheReleaseIsNoFault(t *testing.T) {
 	}
 }
 
-func TestPaceIsMeasuredInAnySixtySeconds(t *testing.T) {
-	releasesAt := func(seconds ...int64) *audit.History {
-		j := &audit.Job{ID: "fw", PerMinute: 2}
-		for i, s := range seconds {
-			j.Releases = append(j.Releases, audit.Release{Place: audit.Place{Log: id.RolloutLog, Number: uint64(i + 2), AtMs: s * 1000}, Things: 1})
+func TestPaceIsMeasuredInAnySixtySecondsAndInAnySecond(t *testing.T) {
+	for _, c := range []struct {
+		perMinute uint32
+		at        []int64 // ms, one thing each
+		says      string  // empty: it keeps to its pace
+	}{
+		{2, []int64{0, 30_000, 60_000, 90_000}, ""},
+		{2, []int64{0, 1000, 60_000, 61_000}, ""},
+		{2, []int64{59_000, 61_000, 119_000, 121_000}, ""},
+		{2, []int64{0, 1000, 59_000}, "3 things in the 59000 ms"},
+		{2, []int64{0, 30_000, 59_000, 90_000}, "at most 2 in 60000 ms"},
+		{2, []int64{0, 59_000, 60_000, 61_000, 119_000}, "at most 2 in 60000 ms"},
+		{2, []int64{0, 999}, "2 things in the 999 ms up to there; its pace is 2 a minute, so at most 1 in 1000 ms"},
+		{61, []int64{0, 999, 1000, 1999}, ""},
+		{61, []int64{0, 500, 999}, "at most 2 in 1000 ms"},
+	} {
+		j := &audit.Job{ID: "fw", PerMinute: c.perMinute}
+		for i, at := range c.at {
+			j.Releases = append(j.Releases, audit.Release{Place: audit.Place{Log: id.RolloutLog, Number: uint64(i + 2), AtMs: at}, Things: 1})
 		}
-		return &audit.History{Jobs: map[uint64]*audit.Job{1: j}}
-	}
-	for _, ok := range [][]int64{{0, 30, 60, 90}, {0, 0, 60, 60}, {59, 61, 119, 121}} {
-		if found := paces.Check(releasesAt(ok...)); len(found) > 0 {
-			t.Errorf("releases at %v: %v", ok, found)
-		}
-	}
-	for _, bad := range [][]int64{{0, 0, 59}, {0, 30, 59, 90}, {0, 59, 60, 61, 119}} {
-		if found := paces.Check(releasesAt(bad...)); len(found) != 1 {
-			t.Errorf("releases at %v: %v", bad, found)
+		found := paces.Check(&audit.History{Jobs: map[uint64]*audit.Job{1: j}})
+		if c.says == "" && len(found) > 0 || c.says != "" && (len(found) != 1 || !strings.Contains(found[0].What, c.says)) {
+			t.Errorf("%d a minute, releases at %v: %v", c.perMinute, c.at, found)
 		}
 	}
 }
