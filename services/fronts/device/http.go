@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,27 +16,16 @@ import (
 type HandlerConfig struct {
 	// Client reaches the homes of all things. Its Timeout bounds a request.
 	Client *bus.Client
-	// CommandID is the id of the command that a request carries, so that a repeat of the request takes effect once; empty:
-	// it has none. Nil: no request has one.
-	CommandID func(*http.Request) string
 }
 
 // Handler is the device plane over HTTP: the four operations of iot-jobs-data, each asked of the thing's home over the bus.
 //
 // It leaves to its caller who may ask, the size of a body, the rate of requests and x-amzn-RequestId. The path of a request
 // begins with /things/: a prefix has been taken off.
-type Handler struct {
-	client    *bus.Client
-	commandID func(*http.Request) string
-}
+type Handler struct{ client *bus.Client }
 
 // NewHandler makes a Handler.
-func NewHandler(c HandlerConfig) *Handler {
-	if c.CommandID == nil {
-		c.CommandID = func(*http.Request) string { return "" }
-	}
-	return &Handler{c.Client, c.CommandID}
-}
+func NewHandler(c HandlerConfig) *Handler { return &Handler{c.Client} }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +36,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ReadHTTP(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, data)
 	var reply proto.Message
 	if m := x.Message(); m != nil && err == nil {
-		reply, err = h.ask(r.Context(), m, h.commandID(r))
+		reply, err = h.ask(r.Context(), m, r.Header.Get(invocationHeader))
 	}
 	a := x.Answer(reply, err)
 	w.Header().Set("Content-Type", "application/json")
@@ -57,21 +47,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(a.Body) // a device that is gone asks again
 }
 
-// ask calls the operation of a message. Only what changes something carries a command id.
-func (h *Handler) ask(ctx context.Context, m proto.Message, commandID string) (proto.Message, error) {
-	var opts []bus.Option
-	if commandID != "" {
-		opts = append(opts, bus.WithCommandID(commandID))
-	}
+// invocationHeader names a call of AWS's SDKs: it is the same when they try the call again.
+const invocationHeader = "amz-sdk-invocation-id"
+
+// ask calls the operation of a message. An update is the command that its call names, so that one that is tried again takes
+// effect once, and its repeat is answered as it was. A request's signature would be no such name: two updates of one second
+// may be the same to the byte and speak of two attempts. To start what has started changes nothing, and needs no name.
+func (h *Handler) ask(ctx context.Context, m proto.Message, invocation string) (proto.Message, error) {
 	switch m := m.(type) {
 	case *v1.GetPending:
 		return bus.GetPending.Call(ctx, h.client, m)
 	case *v1.DescribeExecution:
 		return bus.DescribeExecution.Call(ctx, h.client, m)
 	case *v1.StartNext:
-		return bus.StartNext.Call(ctx, h.client, m, opts...)
+		return bus.StartNext.Call(ctx, h.client, m)
 	case *v1.UpdateExecution:
-		return bus.UpdateExecution.Call(ctx, h.client, m, opts...)
+		if !isCommandID(invocation) {
+			return bus.UpdateExecution.Call(ctx, h.client, m)
+		}
+		return bus.UpdateExecution.Call(ctx, h.client, m, bus.WithCommandID(invocation))
 	}
 	return nil, internal
+}
+
+// isCommandID says whether the bus takes a text as a command's id. An SDK draws a UUID.
+func isCommandID(text string) bool {
+	return text != "" && len(text) <= 64 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }

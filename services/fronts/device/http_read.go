@@ -67,8 +67,7 @@ var operationNames = map[operation]string{
 const offered = "this endpoint serves GET /things/{thing}/jobs, PUT /things/{thing}/jobs/$next and GET and POST /things/{thing}/jobs/{job}"
 
 // route finds the operation and what its path names. Segments are unescaped one by one: %2F in one is no slash, and a thing
-// may be called jobs. What AWS answers to another method of these paths is documented nowhere; here it is an invalid
-// request.
+// may be called jobs.
 func route(method, escapedPath string) (op operation, thing, job string, err error) {
 	parts := strings.Split(escapedPath, "/")
 	if len(parts) < 4 || len(parts) > 5 || parts[0] != "" || parts[1] != "things" || parts[3] != "jobs" {
@@ -81,7 +80,7 @@ func route(method, escapedPath string) (op operation, thing, job string, err err
 		if method == http.MethodGet {
 			return opGet, thing, "", nil
 		}
-		return 0, "", "", wrongMethod(method)
+		return 0, "", "", errNoMethod
 	}
 	if job, err = url.PathUnescape(parts[4]); err != nil {
 		return 0, "", "", errNoOperation
@@ -94,11 +93,7 @@ func route(method, escapedPath string) (op operation, thing, job string, err err
 	case method == http.MethodPut && job == next:
 		return opStartNext, thing, "", nil
 	}
-	return 0, "", "", wrongMethod(method)
-}
-
-func wrongMethod(method string) *v1.Refusal {
-	return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "", "%.20q is no method of this path; %s", method, offered)
+	return 0, "", "", errNoMethod
 }
 
 // decodeQuery reads what is asked of DescribeJobExecution. What is no parameter of it is passed over.

@@ -63,17 +63,14 @@ func startPlane(t *testing.T) *plane {
 			t.Fatal(err)
 		}
 	}
-	nc, err := nats.Connect(hub.ClientURL(), nats.Timeout(patience))
+	nc, err := hub.Dialer().ConnectHTTP("http", nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
 	p.client = bus.NewClient(nc)
 	p.client.Timeout = patience
-	server := httptest.NewServer(device.NewHandler(device.HandlerConfig{
-		Client:    p.client,
-		CommandID: func(r *http.Request) string { return r.Header.Get("Test-Command-Id") },
-	}))
+	server := httptest.NewServer(device.NewHandler(device.HandlerConfig{Client: p.client}))
 	t.Cleanup(server.Close)
 	p.address = server.Listener.Addr().String()
 	return p
@@ -234,8 +231,7 @@ func TestWhatCannotBeReadIsRefusedAndAsksNobody(t *testing.T) {
 		p.expect(line, "", 404, "UnknownOperationException", `{"message":"there is no operation here; `+offered+`"}`)
 	}
 	for _, line := range []string{"PUT /things/t/jobs", "POST /things/t/jobs", "DELETE /things/t/jobs/j", "PUT /things/t/jobs/j", "PATCH /things/t/jobs/$next"} {
-		method, _, _ := strings.Cut(line, " ")
-		invalid(line, `{}`, `\"`+method+`\" is no method of this path; `+offered)
+		p.expect(line, `{}`, 405, "MethodNotAllowedException", `{"message":"this method is no operation of this path; `+offered+`"}`)
 	}
 	invalid("GET /things/t%2Fu/jobs", "", `thingName: \"t/u\" is no thing name: 1 to 128 of [a-zA-Z0-9:_-]`)
 	invalid("GET /things//jobs", "", `thingName: \"\" is no thing name: 1 to 128 of [a-zA-Z0-9:_-]`)
@@ -299,20 +295,24 @@ func TestRefusalsOverHTTP(t *testing.T) {
 	}
 }
 
-func TestWhatChangesSomethingCarriesItsCommandID(t *testing.T) {
+func TestAnUpdateIsTheCommandThatItsCallNames(t *testing.T) {
 	p := startPlane(t)
 	for _, c := range []struct {
-		line, body, id, want string
-		reply                proto.Message
+		line, body, invocation, want string
+		reply                        proto.Message
 	}{
 		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "c-1", "c-1", &v1.UpdateExecutionReply{}},
-		{"PUT /things/t/jobs/$next", ``, "c-2", "c-2", &v1.StartNextReply{}},
-		{"PUT /things/t/jobs/$next", ``, "", "", &v1.StartNextReply{}},
+		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "", "", &v1.UpdateExecutionReply{}},
+		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "c 1", "", &v1.UpdateExecutionReply{}},
+		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "é", "", &v1.UpdateExecutionReply{}},
+		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, strings.Repeat("x", 64), strings.Repeat("x", 64), &v1.UpdateExecutionReply{}},
+		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, strings.Repeat("x", 65), "", &v1.UpdateExecutionReply{}},
+		{"PUT /things/t/jobs/$next", ``, "c-2", "", &v1.StartNextReply{}},
 		{"GET /things/t/jobs/$next", ``, "c-3", "", &v1.DescribeExecutionReply{}},
 		{"GET /things/t/jobs", ``, "c-4", "", &v1.GetPendingReply{}},
 	} {
 		p.reply = c.reply
-		if status, _, answer := p.send(c.line, c.body, "Test-Command-Id: "+c.id); status != 200 || p.asCmd != c.want {
+		if status, _, answer := p.send(c.line, c.body, "amz-sdk-invocation-id: "+c.invocation); status != 200 || p.asCmd != c.want {
 			t.Errorf("%s: %d %s, command id %q, want %q", c.line, status, answer, p.asCmd, c.want)
 		}
 	}

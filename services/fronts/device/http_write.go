@@ -69,7 +69,7 @@ var (
 // after 429, 500 and 503, and after nothing else.
 //
 // 503 is what asking again may mend: nobody owned the home, or its answer did not come. Then an update may have been
-// carried out; its repeat is the same command by its id, or meets expectedVersion. 500 is a fault of ours, which its model
+// carried out; an SDK's repeat of it is the same command, another meets expectedVersion. 500 is a fault of ours, which its model
 // does not name; nothing was decided.
 var failures = map[v1.RefusalCode]failure{
 	v1.RefusalCode_REFUSAL_CODE_UNSPECIFIED:              internalFailureException,
@@ -93,9 +93,15 @@ var failures = map[v1.RefusalCode]failure{
 // errNoOperation refuses a path that is none of this plane's. Its name is not that of a missing execution.
 var errNoOperation = errors.New("there is no operation here; " + offered)
 
+// errNoMethod refuses another method on a path of this plane.
+var errNoMethod = errors.New("this method is no operation of this path; " + offered)
+
 func refused(err error) HTTPAnswer {
-	if errors.Is(err, errNoOperation) {
+	switch {
+	case errors.Is(err, errNoOperation):
 		return failed(failure{"UnknownOperationException", http.StatusNotFound}, err.Error())
+	case errors.Is(err, errNoMethod):
+		return failed(failure{"MethodNotAllowedException", http.StatusMethodNotAllowed}, err.Error())
 	}
 	refusal := internal
 	errors.As(err, &refusal)
