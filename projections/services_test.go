@@ -53,7 +53,7 @@ func startSystem(t *testing.T, homes uint32) *system {
 		case v1.Service_SERVICE_TARGETING:
 			c.Core, c.Upstream = targeting.New(targeting.DefaultLimits()), s.logs[:1]
 		case v1.Service_SERVICE_ROLLOUT:
-			c.Core, c.Upstream = rollout.New(homes), append(append([]*eventstore.Log{}, s.logs[:2]...), s.logs[3:]...)
+			c.Core, c.Upstream = rollout.New(homes, rollout.DefaultLimits()), append(append([]*eventstore.Log{}, s.logs[:2]...), s.logs[3:]...)
 		case v1.Service_SERVICE_EXECUTION:
 			c.Core, c.Upstream, c.Tally = execution.New(uint32(name.Home), homes), s.logs[2:3], tally.Of
 		}

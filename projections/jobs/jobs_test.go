@@ -65,12 +65,39 @@ func TestAJobIsConcurrentUntilEverythingSelectedIsReleased(t *testing.T) {
 		{id.TargetingLog, &v1.Event{Event: &v1.Event_ThingsSelected{ThingsSelected: &v1.ThingsSelected{Job: 1, Things: things}}}, true},
 		{id.TargetingLog, &v1.Event{Event: &v1.Event_SelectionFinished{SelectionFinished: &v1.SelectionFinished{Job: 1, Things: 2}}}, true},
 		{id.RolloutLog, &v1.Event{Event: &v1.Event_ThingsWaiting{ThingsWaiting: &v1.ThingsWaiting{Job: 1, Things: things}}}, true},
+		{id.RolloutLog, &v1.Event{Event: &v1.Event_JobHeld{JobHeld: &v1.JobHeld{Job: 1}}}, false},
+		{id.RolloutLog, &v1.Event{Event: &v1.Event_JobAdmitted{JobAdmitted: &v1.JobAdmitted{Job: 1}}}, true},
 		{id.RolloutLog, &v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{Job: 1, Things: things[:1]}}}, true},
 		{id.RolloutLog, &v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: &v1.ExecutionsReleased{Job: 1, Things: things[1:]}}}, false},
 	} {
 		progress.Apply(m, step.log, commit(0, step.event))
 		if d := describe(t, m, &v1.DescribeJob{JobId: "fw"}).Job; d.IsConcurrent != step.concurrent {
 			t.Errorf("after %v: isConcurrent is %v", step.event, d.IsConcurrent)
+		}
+	}
+}
+
+// Shows: past its end a job is at work while homes cancel what its end behavior cancels. (specification §2.5, §4.13)
+func TestAnEndedJobIsConcurrentWhileItsExecutionsAreCanceled(t *testing.T) {
+	const queued, running = v1.ExecutionStatus_EXECUTION_STATUS_QUEUED, v1.ExecutionStatus_EXECUTION_STATUS_IN_PROGRESS
+	for _, c := range []struct {
+		behavior v1.EndBehavior
+		left     v1.ExecutionStatus
+		want     bool
+	}{
+		{v1.EndBehavior_END_BEHAVIOR_STOP_ROLLOUT, queued, false},
+		{v1.EndBehavior_END_BEHAVIOR_CANCEL, queued, true},
+		{v1.EndBehavior_END_BEHAVIOR_CANCEL, running, false},
+		{v1.EndBehavior_END_BEHAVIOR_FORCE_CANCEL, queued, true},
+		{v1.EndBehavior_END_BEHAVIOR_FORCE_CANCEL, running, true},
+	} {
+		e := created(1, "fw", 1000)
+		e.Entries[0].GetEvent().GetJobCreated().Scheduling = &v1.SchedulingConfig{EndBehavior: c.behavior}
+		m := fold(t, e)
+		Apply(m, id.JobLog, commit(2000, &v1.Event{Event: &v1.Event_JobEndReached{JobEndReached: &v1.JobEndReached{Job: 1, EndBehavior: c.behavior}}}))
+		progress.Apply(m, id.ExecutionLog(0), &v1.Commit{Tallies: []*v1.Tally{{Job: 1, Open: 1, Attempts: []*v1.StatusCount{{Status: c.left, Count: 1}}}}})
+		if got := describe(t, m, &v1.DescribeJob{JobId: "fw"}).Job.IsConcurrent; got != c.want {
+			t.Errorf("%v, %v left: isConcurrent is %v", c.behavior, c.left, got)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func List(r kv.Reader, q *v1.ListJobs) (*v1.ListJobsReply, error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		row.IsConcurrent = concurrent(row, progress.Counts(r, row.Job))
+		row.IsConcurrent = concurrent(r, row, progress.Counts(r, row.Job))
 	}
 	return &v1.ListJobsReply{Jobs: rows, NextToken: next}, nil
 }
@@ -61,7 +61,7 @@ func Describe(r kv.Reader, q *v1.DescribeJob) (*v1.DescribeJobReply, error) {
 		}
 	}
 	counts := progress.Counts(r, number)
-	row.IsConcurrent = concurrent(row, counts)
+	row.IsConcurrent = concurrent(r, row, counts)
 	return &v1.DescribeJobReply{Job: row, Counts: counts}, nil
 }
 
@@ -87,13 +87,28 @@ func ID(r kv.Reader, job uint64) string {
 	return string(name)
 }
 
-// concurrent is AWS's isConcurrent: executions are being rolled out, or canceled. (specification §4.13)
-func concurrent(row *v1.JobRow, c *v1.JobCounts) bool {
+// concurrent is AWS's isConcurrent: executions are being rolled out, or canceled. A job for which there is no place among
+// those is not. (specification §2.5, §4.13)
+func concurrent(r kv.Reader, row *v1.JobRow, c *v1.JobCounts) bool {
 	switch row.Status {
 	case v1.JobStatus_JOB_STATUS_IN_PROGRESS:
-		return !c.SelectionFinished || c.Selected > c.Released+c.Dropped
+		if row.EndReached {
+			return canceledByEnd(row.Scheduling.GetEndBehavior(), c) > 0
+		}
+		return (!c.SelectionFinished || c.Selected > c.Released+c.Dropped) && !progress.Held(r, row.Job)
 	case v1.JobStatus_JOB_STATUS_CANCELED:
 		return row.CompletedAtMs == 0
 	}
 	return false
+}
+
+// canceledByEnd is how many executions the end of a job is still going to cancel.
+func canceledByEnd(b v1.EndBehavior, c *v1.JobCounts) (n int64) {
+	for _, a := range c.Attempts {
+		if a.Status == v1.ExecutionStatus_EXECUTION_STATUS_QUEUED && b != v1.EndBehavior_END_BEHAVIOR_STOP_ROLLOUT ||
+			a.Status == v1.ExecutionStatus_EXECUTION_STATUS_IN_PROGRESS && b == v1.EndBehavior_END_BEHAVIOR_FORCE_CANCEL {
+			n += a.Count
+		}
+	}
+	return n
 }

@@ -95,12 +95,21 @@ func rollout(tx kv.Tx, e *v1.Event) {
 		change(event.ExecutionsReleased.GetJob(), func(s *rolloutSum) { s.released += uint64(len(event.ExecutionsReleased.GetThings())) })
 	case *v1.Event_ThingsDropped:
 		change(event.ThingsDropped.GetJob(), func(s *rolloutSum) { s.dropped += event.ThingsDropped.GetThings() })
+	case *v1.Event_JobHeld:
+		change(event.JobHeld.GetJob(), func(s *rolloutSum) { s.held = true })
+	case *v1.Event_JobAdmitted:
+		change(event.JobAdmitted.GetJob(), func(s *rolloutSum) { s.held = false })
+	case *v1.Event_JobStopped:
+		change(event.JobStopped.GetJob(), func(s *rolloutSum) { s.held = false })
 	case *v1.Event_JobDrained:
 		if event.JobDrained.GetPhase() == v1.JobPhase_JOB_PHASE_DELETED {
 			tx.Delete(rolloutKey(event.JobDrained.GetJob()))
 		}
 	}
 }
+
+// Held says that nothing of a job is released, for as many others are at work as may be. (specification §4.13)
+func Held(r kv.Reader, job uint64) bool { return readRollout(r, job).held }
 
 // Counts adds up what all logs say of a job. A job that is not known has none.
 func Counts(r kv.Reader, job uint64) *v1.JobCounts {

@@ -61,8 +61,12 @@ func readSelection(r kv.Reader, job uint64) (s selectionSum) {
 }
 
 // rolloutSum is what log.rollout says of a job's things: how many came to wait, of those how many by joining a target
-// later, and how many were released, were dropped. A thing that joins again counts again.
-type rolloutSum struct{ came, joined, released, dropped uint64 }
+// later, and how many were released, were dropped. A thing that joins again counts again. And whether the job is held, for as
+// many others are at work as may be.
+type rolloutSum struct {
+	came, joined, released, dropped uint64
+	held                            bool
+}
 
 // waiting is how many things are neither released nor dropped.
 func (s rolloutSum) waiting() uint64 {
@@ -73,12 +77,12 @@ func (s rolloutSum) waiting() uint64 {
 }
 
 func (s rolloutSum) row() kv.Row {
-	return kv.Row(nil).Uint(s.came).Uint(s.joined).Uint(s.released).Uint(s.dropped)
+	return kv.Row(nil).Uint(s.came).Uint(s.joined).Uint(s.released).Uint(s.dropped).Bool(s.held)
 }
 
 func parseRollout(value []byte) (s rolloutSum) {
 	f := kv.NewFields(value)
-	s.came, s.joined, s.released, s.dropped = f.Uint(), f.Uint(), f.Uint(), f.Uint()
+	s.came, s.joined, s.released, s.dropped, s.held = f.Uint(), f.Uint(), f.Uint(), f.Uint(), f.Bool()
 	f.Must("a rollout's sums")
 	return s
 }

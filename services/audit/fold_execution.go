@@ -19,6 +19,9 @@ func (f *fold) execution(at Place, event *v1.Event) {
 		t := f.known(at, j, e.ReleaseRefused.GetThing())
 		t.Refused++
 		t.RefusedAt = at
+		if e.ReleaseRefused.GetRejoined() {
+			t.Rejoined = append(t.Rejoined, at)
+		}
 		t.Withdrawn = nil // it is wanted again (event.proto, WithdrawalLearned)
 		f.counts(j.Number).Refused++
 	case *v1.Event_WithdrawalLearned:

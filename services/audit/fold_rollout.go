@@ -61,7 +61,7 @@ func (f *fold) rollout(at Place, event *v1.Event) {
 		if fact.Phase = e.JobDrained.GetPhase(); fact.Phase == v1.JobPhase_JOB_PHASE_DELETED {
 			f.done(at, j.Number)
 		}
-	case *v1.Event_JobErased, *v1.Event_JobClosed:
+	case *v1.Event_JobErased, *v1.Event_JobClosed, *v1.Event_JobHeld, *v1.Event_JobAdmitted, *v1.Event_JobCrowdedOut:
 	default:
 		return
 	}

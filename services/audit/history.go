@@ -73,6 +73,9 @@ const (
 	Closed          JobFactKind = "JobClosed"
 	Drained         JobFactKind = "JobDrained"
 	Erased          JobFactKind = "JobErased"
+	Held            JobFactKind = "JobHeld"
+	Admitted        JobFactKind = "JobAdmitted"
+	CrowdedOut      JobFactKind = "JobCrowdedOut"
 )
 
 // QueueChange is how many more things wait from there on; negative when they are released or dropped.
@@ -154,6 +157,8 @@ type Thing struct {
 	Executions []*Execution // by their first event
 	// Withdrawn is where its home learned that it is in no target any more, since the last release that was refused.
 	Withdrawn []Place
+	// Rejoined is where it was back, and kept the execution in progress that it had left with: its retries begin anew.
+	Rejoined []Place
 
 	numbers map[uint64]bool // all that had the name
 }

@@ -80,7 +80,7 @@ asked, and end within 5 seconds.`,
 	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
-	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which requests are refused: default, or aws for AWS's; the same for every process of the roles job and targeting")
+	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which requests are refused and jobs wait: default, or aws for AWS's; the same for every process of the roles job, targeting and rollout")
 	f.IntVar(&cfg.RetentionDays, "retention-days", 0, "for how long a job is kept after it has ended (default 730)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on brokers that do not flush what they acknowledge")
 	f.BoolVarP(&verbose, "verbose", "v", false, "say more on stderr")

@@ -220,6 +220,10 @@ func jobSentence(e *v1.RecordedEvent) string {
 		return "joining and leaving its targets means nothing to it any more" + reason
 	case *v1.Event_AbortTriggered:
 		return abortText(x.AbortTriggered)
+	case *v1.Event_JobHeld:
+		return "nothing of it is released for now" + reason
+	case *v1.Event_JobAdmitted:
+		return "a place became free for it: what waits may be released"
 	case *v1.Event_JobStopped:
 		return "from here on nothing more of it is released" + reason
 	case *v1.Event_JobDrained:

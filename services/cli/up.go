@@ -74,7 +74,7 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
-	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which requests are refused: default, or aws for AWS's")
+	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which requests are refused and jobs wait: default, or aws for AWS's")
 	f.IntVar(&cfg.RetentionDays, "retention-days", 0, "for how long a job is kept after it has ended (default 730)")
 	f.BoolVar(&cfg.AllowUnsafeSync, "allow-unsafe-sync", false, "run on a broker that does not flush what it acknowledges")
 	f.BoolVarP(&verbose, "verbose", "v", false, "say more on stderr")

@@ -203,7 +203,18 @@ func withdrawn(tx kv.Tx, e *v1.WithdrawalLearned) {
 }
 
 // refused takes a withdrawal back: the thing is in a target again, and has the execution that it left with.
-func refused(tx kv.Tx, e *v1.ReleaseRefused) { setWithdrawn(tx, e.GetJob(), e.GetThing(), false) }
+func refused(tx kv.Tx, e *v1.ReleaseRefused) {
+	setWithdrawn(tx, e.GetJob(), e.GetThing(), false)
+	if !e.GetRejoined() {
+		return
+	}
+	name := e.GetThing().GetName()
+	t := readThing(tx, name)
+	if i := t.of(e.GetJob()); i >= 0 {
+		t.pending[i].retry, t.pending[i].failed = 0, 0
+		writeThing(tx, name, &t)
+	}
+}
 
 func setWithdrawn(tx kv.Tx, job uint64, ref *v1.ThingRef, withdrawn bool) {
 	t := readThing(tx, ref.GetName())

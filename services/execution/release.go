@@ -25,7 +25,8 @@ func queue(s *core.Step, r *v1.ExecutionsReleased) {
 			code, number = x.number(s, ref)
 		}
 		if number == 0 {
-			s.Emit(&v1.Event{Event: &v1.Event_ReleaseRefused{ReleaseRefused: &v1.ReleaseRefused{Job: r.GetJob(), Thing: ref}}}, core.Reason(code))
+			refusal := &v1.ReleaseRefused{Job: r.GetJob(), Thing: ref, Rejoined: rejoins(s, r.GetJob(), ref)}
+			s.Emit(&v1.Event{Event: &v1.Event_ReleaseRefused{ReleaseRefused: refusal}}, core.Reason(code))
 			continue
 		}
 		s.Emit(&v1.Event{Event: &v1.Event_ExecutionQueued{ExecutionQueued: &v1.ExecutionQueued{
@@ -42,7 +43,8 @@ type release struct {
 }
 
 // number is the number of the execution that a thing gets, or 0 and why it gets none. Who joins again gets another one
-// (U3); who has one pending, or a retry due, keeps that.
+// (U3); who has one pending, or a retry due, keeps that. If it had left meanwhile, that is the first attempt of this release:
+// all retries are before it again. (specification §4.7)
 func (x *release) number(s *core.Step, ref *v1.ThingRef) (v1.ReasonCode, uint64) {
 	name := ref.GetName()
 	t := readThing(s, name)
@@ -66,6 +68,13 @@ func (x *release) number(s *core.Step, ref *v1.ThingRef) (v1.ReasonCode, uint64)
 		return v1.ReasonCode_REASON_CODE_ALREADY_QUEUED, 0
 	}
 	return 0, last.number + 1
+}
+
+// rejoins says that a thing is released anew that left while its execution was in progress.
+func rejoins(s *core.Step, job uint64, ref *v1.ThingRef) bool {
+	t := readThing(s, ref.GetName())
+	i := t.of(job)
+	return i >= 0 && t.pending[i].thing == ref.GetNumber() && t.pending[i].withdrawn
 }
 
 // remove remembers that a thing's number is gone: a release that was on its way is refused. That is an intent too: what

@@ -307,18 +307,51 @@ func (r run) join(job uint64, things ...string) {
 	r.react(&v1.Event{Event: &v1.Event_ExecutionsReleased{ExecutionsReleased: e}})
 }
 
-// Who left in the middle of an execution and is back before it ends is tried again like everybody else.
+// Who left in the middle of an execution and is back before it ends has all retries before it. (specification §4.7)
 func TestAJoinTakesAWithdrawalBack(t *testing.T) {
-	r := newRun(t)
-	r.openRetried(1, retries(onFailed, 1))
-	r.release(1, "t")
-	r.must(&v1.StartNext{Thing: "t"})
-	r.withdraw(1, "t")
-	r.join(1, "t")
-	if err := r.update("t", 1, statusFailed); err != nil {
-		t.Fatal(err)
-	}
-	if e := r.describe("t", 1); e.ExecutionNumber != 2 || e.Status != statusQueued {
-		t.Errorf("got %v", e)
+	for _, c := range []struct {
+		name     string
+		criteria []*v1.RetryCriterion
+		used     []v1.ExecutionStatus // before it leaves
+		leaves   bool
+		left     int // retries that follow
+	}{
+		{"nothing used", []*v1.RetryCriterion{retries(onFailed, 2)}, nil, true, 2},
+		{"one used", []*v1.RetryCriterion{retries(onFailed, 2)}, []v1.ExecutionStatus{statusFailed}, true, 2},
+		{"all used", []*v1.RetryCriterion{retries(onFailed, 2)}, []v1.ExecutionStatus{statusFailed, statusFailed}, true, 2},
+		{"others used", []*v1.RetryCriterion{retries(onFailed, 1), retries(onTimedOut, 2)}, []v1.ExecutionStatus{statusTimedOut, statusTimedOut}, true, 1},
+		{"shared with others", []*v1.RetryCriterion{retries(onAll, 3)}, []v1.ExecutionStatus{statusTimedOut, statusFailed}, true, 3},
+		{"it never left", []*v1.RetryCriterion{retries(onFailed, 2)}, []v1.ExecutionStatus{statusFailed}, false, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRun(t)
+			r.openRetried(1, c.criteria...)
+			r.release(1, "t")
+			for _, status := range c.used {
+				r.fail("t", status)
+			}
+			r.must(&v1.StartNext{Thing: "t"})
+			if c.leaves {
+				r.withdraw(1, "t")
+			}
+			r.join(1, "t")
+			if e := r.Fresh[0].GetEvent().GetReleaseRefused(); e.GetRejoined() != c.leaves {
+				t.Errorf("its release is refused with %v", e)
+			}
+			if e := r.describe("t", 1); e.ExecutionNumber != uint64(len(c.used)+1) || e.Status != statusInProgress {
+				t.Errorf("it has %v", e)
+			}
+			n := -1
+			for e := r.describe("t", 1); !ended(e.Status); e = r.describe("t", 1) {
+				n++
+				r.Now++
+				if err := r.update("t", 1, statusFailed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n != c.left {
+				t.Errorf("%d retries follow, want %d", n, c.left)
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/core"
 	"github.com/droverhq/drover/services/core/coretest"
 	"github.com/droverhq/drover/services/job"
 )
@@ -335,6 +336,24 @@ func TestAnAbortCancelsTheJobInWords(t *testing.T) {
 	if _, err := r.Decide(&v1.CancelJob{JobId: "reboot", Force: true}); err != nil {
 		t.Errorf("with force after an abort: %v", err)
 	}
+}
+
+// Shows: a job for whose window there was no place is canceled, and never twice. (specification §4.13)
+func TestAJobThatWasCrowdedOutIsCanceled(t *testing.T) {
+	crowdedOut := &v1.Entry{
+		Event:  &v1.Event{Event: &v1.Event_JobCrowdedOut{JobCrowdedOut: &v1.JobCrowdedOut{Job: first, Concurrent: 501, Most: 500}}},
+		Reason: core.Reason(v1.ReasonCode_REASON_CODE_TOO_MANY_CONCURRENT, 501, 500),
+	}
+	r := run(t).Given(created()...)
+	r.ReactEntry(id.RolloutLog.Position(7, 0), crowdedOut)
+	wantEvents(t, r.Fresh, &v1.Event{Event: &v1.Event_JobCancelStarted{JobCancelStarted: &v1.JobCancelStarted{
+		Job: first, ReasonCode: "TOO_MANY_CONCURRENT_JOBS", Comment: "501 jobs were at work when the window opened; at most 500 may be",
+	}}})
+	if got := r.Fresh[0].Reason.Sentence(); got != "501 jobs were at work when its window opened; 500 may be" {
+		t.Error(got)
+	}
+	r.ReactEntry(id.RolloutLog.Position(8, 0), crowdedOut)
+	wantEvents(t, r.Fresh)
 }
 
 // For a command to be refused it must be a refusal, never another error.

@@ -3,8 +3,8 @@
 // It promises that a job id names one job, that a job is created whole and in order or not at all, that a job starts,
 // has its windows and ends at the times of its schedule, and that a job is COMPLETED, its cancel finished or its id free
 // only after every home has carried that out. It leaves to targeting which things a job is for, to rollout when each is
-// released and whether to abort, and to the homes what becomes of it there; it hears from them by AbortTriggered and
-// JobDrained alone. (design §2, specification §2.3 to §2.9, §4.1, §4.5, §4.6 and §4.12)
+// released and whether to abort, and to the homes what becomes of it there; it hears from them by AbortTriggered, JobCrowdedOut
+// and JobDrained alone. (design §2, specification §2.3 to §2.9, §4.1, §4.5, §4.6 and §4.12)
 package job
 
 import (

@@ -7,17 +7,24 @@ import (
 	"github.com/droverhq/drover/services/core"
 )
 
-// reasonAborted is the reason code of a job that was canceled by its abort criteria (specification U16).
-const reasonAborted = "ABORT_CRITERIA_MET"
+// The reason codes of jobs that were canceled by their abort criteria, and since too many others were at work when their
+// window opened. AWS's are not known; these are ours (specification U16).
+const (
+	reasonAborted    = "ABORT_CRITERIA_MET"
+	reasonCrowdedOut = "TOO_MANY_CONCURRENT_JOBS"
+)
 
-// React implements core.Core. Of log.rollout two events matter: every home has carried a phase out, and an abort
-// criterion was met. What does not fit the job as it stands is about an earlier stage of it, and past.
+// React implements core.Core. Of log.rollout three events matter: every home has carried a phase out, an abort criterion
+// was met, and there was no place for a job whose window opened. What does not fit the job as it stands is about an earlier
+// stage of it, and past.
 func (jobs) React(s *core.Step, _ *v1.Position, _ int64, entry *v1.Entry) {
 	switch e := entry.GetEvent().GetEvent().(type) {
 	case *v1.Event_JobDrained:
 		drained(s, e.JobDrained)
 	case *v1.Event_AbortTriggered:
 		aborted(s, e.AbortTriggered)
+	case *v1.Event_JobCrowdedOut:
+		crowdedOut(s, e.JobCrowdedOut, entry.GetReason())
 	}
 }
 
@@ -67,6 +74,19 @@ func aborted(s *core.Step, e *v1.AbortTriggered) {
 		Comment:    abortComment(e),
 		Aborted:    true,
 	}}}, core.Reason(v1.ReasonCode_REASON_CODE_ABORT_CRITERIA, int64(e.Criterion), int64(e.Failures), int64(e.Executed), int64(e.ThresholdHundredths)))
+}
+
+// crowdedOut takes in, in the same way, that rollout has stopped a job for others. (specification §4.13)
+func crowdedOut(s *core.Step, e *v1.JobCrowdedOut, reason *v1.Reason) {
+	row := load(s, e.Job)
+	if row == nil || !active(row.Status) {
+		return
+	}
+	s.Emit(&v1.Event{Event: &v1.Event_JobCancelStarted{JobCancelStarted: &v1.JobCancelStarted{
+		Job:        row.Job,
+		ReasonCode: reasonCrowdedOut,
+		Comment:    fmt.Sprintf("%d jobs were at work when the window opened; at most %d may be", e.Concurrent, e.Most),
+	}}}, reason)
 }
 
 // abortComment: "abort criterion 1 was met: 30 of 150 executions FAILED, 20.00 %; the threshold is 20.00 % after 100".

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/rollout"
 	"github.com/droverhq/drover/services/targeting"
 )
 
@@ -32,4 +33,12 @@ func (c *Config) targetingLimits() targeting.Limits {
 		return targeting.AWSLimits()
 	}
 	return targeting.DefaultLimits()
+}
+
+// rolloutLimits are those of rollouts, by the same name.
+func (c *Config) rolloutLimits() rollout.Limits {
+	if c.Limits == "aws" {
+		return rollout.AWSLimits()
+	}
+	return rollout.DefaultLimits()
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/rollout"
 	"github.com/droverhq/drover/services/targeting"
 )
 
@@ -14,11 +15,12 @@ func TestLimitsAreThoseThatAreNamed(t *testing.T) {
 		cfg  Config
 		want job.Limits
 		also targeting.Limits
+		and  rollout.Limits
 	}{
-		{Config{}, job.DefaultLimits(), targeting.DefaultLimits()},
-		{Config{Limits: "default"}, job.DefaultLimits(), targeting.DefaultLimits()},
-		{Config{Limits: "aws"}, job.AWSLimits(), targeting.AWSLimits()},
-		{Config{Limits: "aws", RetentionDays: 30}, kept, targeting.AWSLimits()},
+		{Config{}, job.DefaultLimits(), targeting.DefaultLimits(), rollout.DefaultLimits()},
+		{Config{Limits: "default"}, job.DefaultLimits(), targeting.DefaultLimits(), rollout.DefaultLimits()},
+		{Config{Limits: "aws"}, job.AWSLimits(), targeting.AWSLimits(), rollout.AWSLimits()},
+		{Config{Limits: "aws", RetentionDays: 30}, kept, targeting.AWSLimits(), rollout.AWSLimits()},
 	} {
 		if err := c.cfg.complete(); err != nil {
 			t.Error(err)
@@ -28,6 +30,9 @@ func TestLimitsAreThoseThatAreNamed(t *testing.T) {
 		}
 		if got := c.cfg.targetingLimits(); got != c.also {
 			t.Errorf("%q: targeting has %+v", c.cfg.Limits, got)
+		}
+		if got := c.cfg.rolloutLimits(); got != c.and {
+			t.Errorf("%q: rollout has %+v", c.cfg.Limits, got)
 		}
 	}
 	for _, bad := range []Config{{Limits: "AWS"}, {RetentionDays: -1}} {

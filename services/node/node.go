@@ -65,7 +65,7 @@ type Config struct {
 	FeedBytes int64
 	// Region and Account stand in the ARNs of events on AWS's event topics; default us-east-1 and 123456789012.
 	Region, Account string
-	// Limits are the numbers by which commands are refused, for the roles job and targeting: "default" (also if empty), or
+	// Limits are the numbers by which commands are refused, for the roles job, targeting and rollout: "default" (also if empty), or
 	// "aws" for AWS's. Every process with one of these roles is given the same.
 	Limits string
 	// RetentionDays is for how long a job is kept after it has ended, for the role job; 0 is AWS's number, 730.

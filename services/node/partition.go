@@ -267,7 +267,7 @@ func (p *partition) newCore() core.Core {
 	case v1.Service_SERVICE_TARGETING:
 		return targeting.New(p.n.cfg.targetingLimits())
 	case v1.Service_SERVICE_ROLLOUT:
-		return rollout.New(p.n.homes)
+		return rollout.New(p.n.homes, p.n.cfg.rolloutLimits())
 	default:
 		return execution.New(uint32(p.name.Home), p.n.homes)
 	}

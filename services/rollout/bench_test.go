@@ -19,7 +19,7 @@ type million struct {
 }
 
 func newMillion(b *testing.B, created *v1.JobCreated) *million {
-	m := &million{core: New(16), state: kv.NewMemory(), now: 1_000_000, number: 1}
+	m := &million{core: New(16, DefaultLimits()), state: kv.NewMemory(), now: 1_000_000, number: 1}
 	created.Job, created.JobId = 7, "job-7"
 	m.call(b, func(s *core.Step) {
 		m.core.React(s, nil, s.Now, &v1.Entry{Event: &v1.Event{Event: &v1.Event_JobCreated{JobCreated: created}}})

@@ -229,6 +229,56 @@ func TestEachEndBehaviorStopsAndThenCompletes(t *testing.T) {
 	}
 }
 
+// Shows: what is queued when the last window has closed and the end time has come is canceled, whichever comes first, for no
+// device could take it up any more.
+func TestAnEndWithoutAnotherWindowCancelsWhatIsQueued(t *testing.T) {
+	const goesOn, cancels = v1.EndBehavior_END_BEHAVIOR_STOP_ROLLOUT, v1.EndBehavior_END_BEHAVIOR_CANCEL
+	end := func(b v1.EndBehavior) func(run) { return func(r run) { r.ends(7, b) } }
+	closes := func(opens int64) func(run) { return func(r run) { r.windowCloses(opens) } }
+	opens := func(r run) { r.windowOpens(r.Now + minute) }
+	for _, c := range []struct {
+		name string
+		do   []func(run)
+		want string // phases of the stops
+	}{
+		{"the window closes, then it ends", []func(run){closes(0), end(goesOn)}, "STOPPED NO_WINDOW_FOLLOWS "},
+		{"it ends, then the window closes", []func(run){end(goesOn), closes(0)}, "ENDED END_TIME STOPPED NO_WINDOW_FOLLOWS "},
+		{"a window follows", []func(run){closes(9_000_000), end(goesOn)}, "ENDED END_TIME "},
+		{"one more follows", []func(run){closes(9_000_000), end(goesOn), opens, closes(0)}, "ENDED END_TIME STOPPED NO_WINDOW_FOLLOWS "},
+		{"the end canceled it already", []func(run){end(cancels), closes(0)}, "STOPPED END_TIME "},
+		{"it was canceled", []func(run){func(r run) { r.cancel(7, false) }, closes(0), end(goesOn)}, "STOPPED JOB_CANCELED "},
+		{"without an end time", []func(run){closes(0)}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRun(t)
+			r.createWith(&v1.JobCreated{TargetSelection: continuous, Scheduling: &v1.SchedulingConfig{Windows: []*v1.MaintenanceWindow{{}}, FirstWindowMs: r.Now + minute}})
+			r.windowOpens(r.Now + minute)
+			r.selects(7, 0, 2)
+			r.selected(7)
+			r.Due()
+			got := ""
+			for _, do := range c.do {
+				do(r)
+				for _, e := range r.Fresh {
+					if s := e.GetEvent().GetJobStopped(); s != nil {
+						got += s.Phase.String()[len("JOB_PHASE_"):] + " " + e.GetReason().GetCode().Word() + " "
+					}
+				}
+			}
+			if got != c.want {
+				t.Fatalf("stopped %q, want %q", got, c.want)
+			}
+			if j := readJob(r.State, 7); j.completes {
+				r.settleAll(7, stopped)
+				r.Observe(&v1.HomeTally{Home: 0, UpTo: 9, Tallies: []*v1.ObservedTally{{Job: 7, Void: 2}}})
+				if j.stop == stopped {
+					wantKinds(t, r.Fresh, "Observed JobClosed ")
+				}
+			}
+		})
+	}
+}
+
 func TestACancelAfterTheEndIsTheLastWord(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -8,10 +8,11 @@ import (
 // carefulMax is how many jobs with criteria one call looks at.
 const carefulMax = 1000
 
-// Due implements core.Core: releases what the pace allows; then, the longest unserved job first, drops what stopped jobs
+// Due implements core.Core: lets jobs in that were held; releases what the pace allows; then, the longest unserved job first, drops what stopped jobs
 // hold, releases what no pace binds, and writes the ends that one call of Observe had no room for. What has waited for a
 // current state comes before all else.
 func (c *Core) Due(s *core.Step) int64 {
+	c.admit(s)
 	if s.Current {
 		c.releaseCareful(s)
 	}
@@ -27,7 +28,7 @@ func (c *Core) Due(s *core.Step) int64 {
 			break
 		}
 	}
-	if s.Full() {
+	if s.Full() || c.mayAdmit(s) {
 		next = s.Now
 	}
 	if _, unpaced := firstInLine(s, tableCareful); needs || unpaced {

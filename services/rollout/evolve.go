@@ -26,7 +26,19 @@ func (c *Core) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_WaitingComplete:
 		c.change(tx, at, e.WaitingComplete.GetJob(), func(j *job) { j.complete = true })
 	case *v1.Event_JobClosed:
-		c.change(tx, at, e.JobClosed.GetJob(), func(j *job) { j.closed = true })
+		c.change(tx, at, e.JobClosed.GetJob(), func(j *job) {
+			j.closed = true
+			j.hold(tx, at, e.JobClosed.GetJob(), false)
+		})
+	case *v1.Event_JobHeld:
+		c.change(tx, at, e.JobHeld.GetJob(), func(j *job) { j.hold(tx, at, e.JobHeld.GetJob(), true) })
+	case *v1.Event_JobAdmitted:
+		c.change(tx, at, e.JobAdmitted.GetJob(), func(j *job) {
+			j.hold(tx, at, e.JobAdmitted.GetJob(), false)
+			j.restart(at.AtMs)
+		})
+	case *v1.Event_JobCrowdedOut:
+		c.change(tx, at, e.JobCrowdedOut.GetJob(), func(j *job) { j.crowded = true })
 	case *v1.Event_AbortTriggered:
 		c.change(tx, at, e.AbortTriggered.GetJob(), func(j *job) { j.aborted = true })
 	case *v1.Event_JobErased:
@@ -46,13 +58,12 @@ func (c *Core) configured(tx kv.Tx, at core.Place, event *v1.Event) {
 	case *v1.Event_JobStopped:
 		c.change(tx, at, e.JobStopped.GetJob(), func(j *job) {
 			j.stop, j.completes = stopPhase(e.JobStopped), e.JobStopped.GetCompletes()
+			j.hold(tx, at, e.JobStopped.GetJob(), false)
 		})
 	case *v1.Event_WindowOpened:
 		c.change(tx, at, e.WindowOpened.GetJob(), func(j *job) {
-			j.window, j.turns = true, e.WindowOpened.GetClosesAtMs()
-			if j.pace.began != 0 {
-				j.pace.begin(at.AtMs) // what was not released while it was closed is not caught up
-			}
+			j.window, j.turns, j.begun = true, e.WindowOpened.GetClosesAtMs(), true
+			j.restart(at.AtMs)
 		})
 	case *v1.Event_WindowClosed:
 		c.change(tx, at, e.WindowClosed.GetJob(), func(j *job) { j.window, j.turns = false, e.WindowClosed.GetOpensAtMs() })
@@ -85,6 +96,7 @@ func (c *Core) change(tx kv.Tx, at core.Place, number uint64, f func(*job)) {
 func (c *Core) put(tx kv.Tx, at core.Place, number uint64, j *job, served bool) {
 	line(tx, at, tableLine, number, &j.line, j.hasWork(c.homes), served)
 	line(tx, at, tableCareful, number, &j.carefulLine, j.careful && j.unpaced(), served)
+	c.work(tx, j)
 	due := int64(0)
 	if j.pace.perMinute > 0 && j.queue[selected].waiting() > 0 && j.mayRelease() {
 		due = j.nextRelease(tx, number, at.AtMs)
@@ -116,7 +128,7 @@ func line(tx kv.Tx, at core.Place, table byte, number uint64, place *uint64, sta
 func (c *Core) jobOpened(tx kv.Tx, at core.Place, e *v1.JobOpened) {
 	j := job{
 		opened: true, continuous: e.GetTargetSelection() == v1.TargetSelection_TARGET_SELECTION_CONTINUOUS,
-		begins: e.GetBeginsAtMs(), windowed: e.GetWindowed(),
+		begins: e.GetBeginsAtMs(), begun: e.GetBeginsAtMs() <= e.GetCreatedAtMs(), windowed: e.GetWindowed(),
 	}
 	if j.windowed {
 		j.turns = j.begins
@@ -131,6 +143,7 @@ func (c *Core) jobOpened(tx kv.Tx, at core.Place, e *v1.JobOpened) {
 func (c *Core) came(tx kv.Tx, at core.Place, number uint64, which int, chunk uint64, things []*v1.ThingRef) {
 	c.change(tx, at, number, func(j *job) {
 		j.queue[which].push(tx, number, which, chunk, at.ID(), things)
+		j.begun = true
 		if which == selected && j.pace.began == 0 {
 			j.pace.begin(at.AtMs)
 		}
@@ -219,6 +232,9 @@ func forgetJob(tx kv.Tx, number uint64) {
 	}
 	if j.due != 0 {
 		tx.Delete(dueKey(j.due, number))
+	}
+	if j.held != 0 {
+		tx.Delete(lineKey(tableHeld, j.held, number))
 	}
 	if name, ok := tx.Get(nameKey(number)); ok {
 		f := kv.NewFields(name)

@@ -9,7 +9,7 @@ import (
 const scanMax = 100_000
 
 // holding says what a job waits for now. NOT_FOUND if there is none of that id or number.
-func holding(v core.View, q *v1.GetHolding) (*v1.GetHoldingReply, error) {
+func (c *Core) holding(v core.View, q *v1.GetHolding) (*v1.GetHoldingReply, error) {
 	number := q.GetJob()
 	if number == 0 {
 		number, _ = numberOf(v, q.GetJobId())
@@ -19,7 +19,7 @@ func holding(v core.View, q *v1.GetHolding) (*v1.GetHoldingReply, error) {
 		return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "job_id", "there is no job %s", q.GetJobId())
 	}
 	r := &v1.GetHoldingReply{
-		Holdings: j.holdings(v, number), Waiting: j.waiting(), Released: j.released(), PerMinute: j.pace.perMinute, AtMs: v.Now,
+		Holdings: c.holdings(v, number, &j), Waiting: j.waiting(), Released: j.released(), PerMinute: j.pace.perMinute, AtMs: v.Now,
 	}
 	if q.GetThing() != "" {
 		r.ThingWaits, r.BeforeIt = j.find(v, number, q.GetThing())
@@ -28,7 +28,7 @@ func holding(v core.View, q *v1.GetHolding) (*v1.GetHoldingReply, error) {
 }
 
 // holdings are the reasons, the most binding first: each of them would hold the job back without those before it.
-func (j *job) holdings(v core.View, number uint64) (list []*v1.Holding) {
+func (c *Core) holdings(v core.View, number uint64, j *job) (list []*v1.Holding) {
 	add := func(until int64, code v1.ReasonCode, numbers ...int64) {
 		list = append(list, &v1.Holding{Reason: core.Reason(code, numbers...), UntilMs: until})
 	}
@@ -42,6 +42,9 @@ func (j *job) holdings(v core.View, number uint64) (list []*v1.Holding) {
 			add(j.begins, v1.ReasonCode_REASON_CODE_NOT_STARTED, j.begins)
 		} else if j.windowed && !j.window {
 			add(j.turns, v1.ReasonCode_REASON_CODE_WINDOW_IS_CLOSED, j.turns)
+		}
+		if j.held != 0 {
+			list = append(list, &v1.Holding{Reason: c.heldReason(concurrent(v), ahead(v, j.held))})
 		}
 		if !j.complete && j.begins <= v.Now {
 			add(0, v1.ReasonCode_REASON_CODE_SELECTING)

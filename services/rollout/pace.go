@@ -40,6 +40,13 @@ func (p *pace) append(r kv.Row) kv.Row { return r.Uint(p.perMinute).Int(p.began)
 // begin begins it at a time.
 func (p *pace) begin(at int64) { p.began, p.slot = at, 0 }
 
+// restart begins the pace of a job anew that something has kept from releasing: what was not released is not caught up.
+func (j *job) restart(at int64) {
+	if j.pace.began != 0 {
+		j.pace.begin(at)
+	}
+}
+
 // change makes another rate begin at a time.
 func (p *pace) change(perMinute uint64, from int64) {
 	if perMinute == p.perMinute {

@@ -3,7 +3,7 @@
 //
 // It promises that every selected thing is released once or dropped, and says why; that nothing is released in or after
 // the commit that holds JobStopped, nor while a window is closed; that a pace is kept exactly (pace.go, rate.go); that no
-// release follows an abort that it could have known of (abort.go); and that JobClosed and JobDrained are written when, by
+// release follows an abort that it could have known of (abort.go); that no more jobs are at work than may be (concurrent.go); and that JobClosed and JobDrained are written when, by
 // what the homes have said, they are true. It is the only join: what homes need to know of a job they learn from this
 // log, in the order in which it stands here.
 //
@@ -21,14 +21,18 @@ import (
 )
 
 // Core is the rules.
-type Core struct{ homes uint32 }
+type Core struct {
+	homes  uint32
+	limits Limits
+}
 
-// New makes the core of a system of that many homes.
-func New(homes uint32) core.Core {
-	if homes == 0 {
-		panic("rollout: a system has at least one home")
+// New makes the core of a system of that many homes. The limits bind decisions alone: other limits fold the same log into
+// the same state.
+func New(homes uint32, limits Limits) core.Core {
+	if homes == 0 || limits.ConcurrentMax == 0 {
+		panic("rollout: a system has at least one home, and lets at least one job be at work")
 	}
-	return &Core{homes: homes}
+	return &Core{homes: homes, limits: limits}
 }
 
 // Decide implements core.Core: rollout has no commands yet.
@@ -39,7 +43,7 @@ func (c *Core) Decide(_ *core.Step, cmd proto.Message) (proto.Message, error) {
 // Answer implements core.Core: *v1.GetHolding.
 func (c *Core) Answer(v core.View, query proto.Message) (proto.Message, error) {
 	if q, ok := query.(*v1.GetHolding); ok {
-		return holding(v, q)
+		return c.holding(v, q)
 	}
 	return nil, core.Unknown("rollout", query)
 }
@@ -54,13 +58,13 @@ func (c *Core) React(s *core.Step, _ *v1.Position, atMs int64, entry *v1.Entry) 
 	reason := entry.GetReason()
 	switch e := entry.GetEvent().GetEvent().(type) {
 	case *v1.Event_JobCreated:
-		open(s, e.JobCreated, atMs)
+		c.open(s, e.JobCreated, atMs)
 	case *v1.Event_JobUpdated:
 		c.update(s, e.JobUpdated, reason)
 	case *v1.Event_JobWindowOpened:
-		window(s, e.JobWindowOpened.GetJob(), true, e.JobWindowOpened.GetClosesAtMs(), reason)
+		c.window(s, e.JobWindowOpened.GetJob(), true, e.JobWindowOpened.GetClosesAtMs(), reason)
 	case *v1.Event_JobWindowClosed:
-		window(s, e.JobWindowClosed.GetJob(), false, e.JobWindowClosed.GetOpensAtMs(), reason)
+		c.window(s, e.JobWindowClosed.GetJob(), false, e.JobWindowClosed.GetOpensAtMs(), reason)
 	case *v1.Event_JobCancelStarted:
 		c.cancel(s, e.JobCancelStarted)
 	case *v1.Event_JobEndReached:
@@ -68,7 +72,7 @@ func (c *Core) React(s *core.Step, _ *v1.Position, atMs int64, entry *v1.Entry) 
 	case *v1.Event_JobDeletionStarted:
 		c.erase(s, e.JobDeletionStarted.GetJob())
 	case *v1.Event_ThingsSelected:
-		wait(s, e.ThingsSelected, reason)
+		c.wait(s, e.ThingsSelected, reason)
 	case *v1.Event_ThingsDeselected:
 		c.withdraw(s, e.ThingsDeselected, reason)
 	case *v1.Event_SelectionFinished:
@@ -84,13 +88,13 @@ func (c *Core) React(s *core.Step, _ *v1.Position, atMs int64, entry *v1.Entry) 
 	}
 }
 
-func open(s *core.Step, e *v1.JobCreated, atMs int64) {
+func (c *Core) open(s *core.Step, e *v1.JobCreated, atMs int64) {
 	schedule := e.GetScheduling()
 	begins := schedule.GetStartAtMs()
 	if len(schedule.GetWindows()) > 0 {
 		begins = schedule.GetFirstWindowMs()
 	}
-	s.Emit(&v1.Event{Event: &v1.Event_JobOpened{JobOpened: &v1.JobOpened{
+	c.engage(s, e.GetJob(), &v1.Event{Event: &v1.Event_JobOpened{JobOpened: &v1.JobOpened{
 		Job: e.GetJob(), JobId: e.GetJobId(), Document: e.GetDocument(), Rollout: e.GetRollout(), Timeout: e.GetTimeout(),
 		TargetSelection: e.GetTargetSelection(), CreatedAtMs: atMs, Abort: e.GetAbort(), Retry: e.GetRetry(),
 		Scheduled: schedule != nil, Windowed: len(schedule.GetWindows()) > 0,
@@ -116,28 +120,31 @@ func (c *Core) update(s *core.Step, e *v1.JobUpdated, reason *v1.Reason) {
 }
 
 // window opens or closes a job's window; until is when it turns again.
-func window(s *core.Step, number uint64, opens bool, until int64, reason *v1.Reason) {
+func (c *Core) window(s *core.Step, number uint64, opens bool, until int64, reason *v1.Reason) {
 	if j := readJob(s, number); !j.opened || !j.windowed {
 		return
 	}
 	if opens {
-		s.Emit(&v1.Event{Event: &v1.Event_WindowOpened{WindowOpened: &v1.WindowOpened{Job: number, ClosesAtMs: until}}}, reason)
+		c.engage(s, number, &v1.Event{Event: &v1.Event_WindowOpened{WindowOpened: &v1.WindowOpened{Job: number, ClosesAtMs: until}}}, reason)
 		return
 	}
 	s.Emit(&v1.Event{Event: &v1.Event_WindowClosed{WindowClosed: &v1.WindowClosed{Job: number, OpensAtMs: until}}}, reason)
+	if j := readJob(s, number); j.stop == v1.JobPhase_JOB_PHASE_ENDED && j.stranded() {
+		c.stop(s, number, v1.JobPhase_JOB_PHASE_STOPPED, true, core.Reason(v1.ReasonCode_REASON_CODE_NO_WINDOW_FOLLOWS))
+	}
 }
 
 // wait lets selected things wait, in the queue that is theirs.
-func wait(s *core.Step, e *v1.ThingsSelected, reason *v1.Reason) {
+func (c *Core) wait(s *core.Step, e *v1.ThingsSelected, reason *v1.Reason) {
 	j := readJob(s, e.GetJob())
 	switch {
 	case len(e.GetThings()) == 0 || !j.opened:
 	case e.GetJoined():
-		s.Emit(&v1.Event{Event: &v1.Event_ThingsJoined{ThingsJoined: &v1.ThingsJoined{
+		c.engage(s, e.GetJob(), &v1.Event{Event: &v1.Event_ThingsJoined{ThingsJoined: &v1.ThingsJoined{
 			Job: e.GetJob(), Chunk: j.queue[joined].chunks, Things: e.GetThings(),
 		}}}, reason)
 	default:
-		s.Emit(&v1.Event{Event: &v1.Event_ThingsWaiting{ThingsWaiting: &v1.ThingsWaiting{
+		c.engage(s, e.GetJob(), &v1.Event{Event: &v1.Event_ThingsWaiting{ThingsWaiting: &v1.ThingsWaiting{
 			Job: e.GetJob(), Chunk: j.queue[selected].chunks, Things: e.GetThings(),
 		}}}, reason)
 	}

@@ -23,7 +23,12 @@ const (
 // run is a rollout core of two homes and what its upstream logs say to it.
 type run struct{ *coretest.Run }
 
-func newRun(t testing.TB) run { return run{coretest.New(t, New(2), id.RolloutLog)} }
+func newRun(t testing.TB) run { return newRunOf(t, 100) }
+
+// newRunOf lets so many jobs be at work.
+func newRunOf(t testing.TB, most uint64) run {
+	return run{coretest.New(t, New(2, Limits{ConcurrentMax: most}), id.RolloutLog)}
+}
 
 func (r run) create(job uint64, perMinute uint32) {
 	r.React(id.JobLog.Position(job, 0), &v1.Event{Event: &v1.Event_JobCreated{JobCreated: &v1.JobCreated{

@@ -20,6 +20,9 @@ const (
 	tableCareful   = 'c' // place in line, job → nothing: jobs with criteria that may release at once, in a current state
 	tableDue       = 'd' // ms since the epoch, job → nothing: paced jobs and when their next release may be due
 	tableSettled   = 's' // job, phase, home → nothing
+	tableHeld      = 'h' // place in line, job → nothing: jobs that wait for others to be done
+	// → how many jobs are at work
+	tableConcurrent = 'k'
 )
 
 func jobKey(job uint64) kv.Key           { return kv.NewKey(tableJob).Uint(job) }
@@ -43,6 +46,7 @@ type job struct {
 	continuous bool
 	careful    bool  // it has abort criteria
 	begins     int64 // when it is to begin; 0 is at once
+	begun      bool  // it has: its selection goes on, or has finished
 	complete   bool  // its selection has finished
 
 	windowed bool
@@ -56,6 +60,7 @@ type job struct {
 	stop      v1.JobPhase // the stop that was decided, or none
 	completes bool        // it was by the end time: the job is closed when everything has ended
 	aborted   bool
+	crowded   bool // it was stopped since too many others were at work
 	erased    bool
 	closed    bool
 	drained   v1.JobPhase    // the last phase that every home has settled
@@ -69,6 +74,9 @@ type job struct {
 	// Where the job stands in tableLine, tableCareful and tableDue; 0 is not.
 	line, carefulLine uint64
 	due               int64
+	// Where it stands among those that are held, 0 if it is not; and whether it is at work. (concurrent.go)
+	held  uint64
+	works bool
 }
 
 // phases is one more than the last phase.
@@ -103,6 +111,7 @@ func parseJob(row []byte) (job, kv.Fields) {
 	j.counts.Read(&f)
 	j.lastCommit, j.lastThings, j.withdrawals = f.Uint(), f.Uint(), f.Uint()
 	j.line, j.carefulLine, j.due = f.Uint(), f.Uint(), f.Int()
+	j.begun, j.crowded, j.held, j.works = f.Bool(), f.Bool(), f.Uint(), f.Bool()
 	return j, f
 }
 
@@ -121,7 +130,8 @@ func (j *job) row() kv.Row {
 	}
 	r = j.counts.AppendTo(r)
 	r = r.Uint(j.lastCommit).Uint(j.lastThings).Uint(j.withdrawals)
-	return r.Uint(j.line).Uint(j.carefulLine).Int(j.due)
+	r = r.Uint(j.line).Uint(j.carefulLine).Int(j.due)
+	return r.Bool(j.begun).Bool(j.crowded).Uint(j.held).Bool(j.works)
 }
 
 // phase takes a phase that this version does not know for none.
@@ -137,8 +147,10 @@ func (j *job) waiting() uint64  { return j.queue[selected].waiting() + j.queue[j
 func (j *job) released() uint64 { return j.queue[selected].released + j.queue[joined].released }
 func (j *job) came() uint64     { return j.queue[selected].came + j.queue[joined].came }
 
-// mayRelease says that neither a stop nor a closed window forbids releases.
-func (j *job) mayRelease() bool { return j.stop == 0 && !j.erased && (!j.windowed || j.window) }
+// mayRelease says that neither a stop nor a closed window nor other jobs forbid releases.
+func (j *job) mayRelease() bool {
+	return j.stop == 0 && !j.erased && (!j.windowed || j.window) && j.held == 0
+}
 
 // outstanding is how many released things have not ended, as far as the homes have said.
 func (j *job) outstanding() int64 { return int64(j.released()) - j.counts.Ended() }

@@ -72,7 +72,8 @@ func (c *Core) cancel(s *core.Step, e *v1.JobCancelStarted) {
 	}
 }
 
-// end stops a job whose end time has come, as its end behavior says. (specification §4.12)
+// end stops a job whose end time has come, as its end behavior says (specification §4.12). Where what is pending may finish,
+// and no window follows in which a device could take it up, what is queued is canceled: else nobody would ever end it.
 func (c *Core) end(s *core.Step, e *v1.JobEndReached, reason *v1.Reason) {
 	phase := v1.JobPhase_JOB_PHASE_ENDED
 	switch e.GetEndBehavior() {
@@ -84,8 +85,14 @@ func (c *Core) end(s *core.Step, e *v1.JobEndReached, reason *v1.Reason) {
 	if reason.GetCode() == 0 {
 		reason = core.Reason(v1.ReasonCode_REASON_CODE_END_TIME)
 	}
+	if j := readJob(s, e.GetJob()); phase == v1.JobPhase_JOB_PHASE_ENDED && j.stranded() {
+		phase, reason = v1.JobPhase_JOB_PHASE_STOPPED, core.Reason(v1.ReasonCode_REASON_CODE_NO_WINDOW_FOLLOWS)
+	}
 	c.stop(s, e.GetJob(), phase, true, reason)
 }
+
+// stranded says that the job's last window has closed.
+func (j *job) stranded() bool { return j.windowed && !j.window && j.turns == 0 }
 
 // erase lets the homes delete a job's executions. One that may have something to release yet is stopped first.
 func (c *Core) erase(s *core.Step, number uint64) {
@@ -109,6 +116,8 @@ func (j *job) stopReason() *v1.Reason {
 		return core.Reason(v1.ReasonCode_REASON_CODE_JOB_DELETED)
 	case j.aborted:
 		return core.Reason(v1.ReasonCode_REASON_CODE_ABORT_CRITERIA)
+	case j.crowded:
+		return core.Reason(v1.ReasonCode_REASON_CODE_TOO_MANY_CONCURRENT)
 	case j.completes:
 		return core.Reason(v1.ReasonCode_REASON_CODE_END_TIME)
 	case j.stop == v1.JobPhase_JOB_PHASE_FORCE_STOPPED:

@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
-	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/sim/stage"
 )
 
 // run is a system in a test.
@@ -25,10 +25,10 @@ type run struct {
 
 func newRun(t *testing.T) *run {
 	t.Helper()
-	return newRunWith(t, job.DefaultLimits())
+	return newRunWith(t, stage.DefaultLimits())
 }
 
-func newRunWith(t *testing.T, limits job.Limits) *run {
+func newRunWith(t *testing.T, limits stage.Limits) *run {
 	t.Helper()
 	s, err := NewSystem(limits)
 	if err != nil {

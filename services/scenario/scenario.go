@@ -10,7 +10,8 @@
 //
 //	reaches: 4.5/CancelJob force/IN_PROGRESS     what of the specification it shows; several are separated by ";"
 //	shows: AbortTriggered JobStopped             only these events are written; all but bookkeeping where it is absent
-//	limits: aws                                  jobs are held to AWS's limits, and not to the wider ones
+//	limits: aws                                  everything is held to AWS's limits, and not to the wider ones
+//	limits: 2 jobs at work                       no more jobs are at work at a time
 //	things lamps lamp-000..149                   makes things, and a group of them; nobody hears what they are told
 //	> job create {"jobId":"fw-1",…}              a command or a question of the bus, by its name there
 //	device lamp-1 start-next {"clientToken":…}   a device publishes to …/jobs/start-next
@@ -38,7 +39,7 @@ import (
 	"github.com/droverhq/drover/eventstore"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
-	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/sim/stage"
 )
 
 // Result is a story with what happened behind each of its lines.
@@ -72,9 +73,9 @@ type player struct {
 
 // Play plays a story anew. An error names the line that cannot be played.
 func Play(story string) (*Result, error) {
-	limits := job.DefaultLimits()
-	if strings.Contains(story, "\nlimits: aws\n") {
-		limits = job.AWSLimits()
+	limits, err := readLimits(story)
+	if err != nil {
+		return nil, err
 	}
 	s, err := NewSystem(limits)
 	if err != nil {
@@ -94,6 +95,27 @@ func Play(story string) (*Result, error) {
 		}
 	}
 	return &Result{Text: p.out.String(), Reaches: p.reaches, Cells: p.reach.Cells, Logs: s.Logs()}, nil
+}
+
+// readLimits finds the line of the limits, if there is one.
+func readLimits(story string) (stage.Limits, error) {
+	limits := stage.DefaultLimits()
+	for line := range strings.Lines(story) {
+		words, found := strings.CutPrefix(strings.TrimSpace(line), "limits: ")
+		if !found {
+			continue
+		}
+		if words == "aws" {
+			return stage.AWSLimits(), nil
+		}
+		n, atWork := strings.CutSuffix(words, " jobs at work")
+		most, err := strconv.ParseUint(n, 10, 32)
+		if err != nil || !atWork || most == 0 {
+			return limits, fmt.Errorf("%q are no limits", words)
+		}
+		limits.Rollout.ConcurrentMax = most
+	}
+	return limits, nil
 }
 
 func (p *player) line(line string) error {

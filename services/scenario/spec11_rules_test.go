@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
-	"github.com/droverhq/drover/services/job"
+	"github.com/droverhq/drover/services/sim/stage"
 )
 
 // Row 11: delete rules, the eleventh deletion is refused, a job id is free after the deletion.
@@ -95,7 +95,7 @@ func TestSpec11_12_Timers(t *testing.T) {
 //
 // Broken: the factor was taken a tenth too small; after 30 minutes 1,950 things were notified.
 func TestSpec11_13_TheRolloutTable(t *testing.T) {
-	r := newRunWith(t, job.AWSLimits())
+	r := newRunWith(t, stage.AWSLimits())
 	const things = 8000
 	r.fleet(things)
 	r.create("one", `"targetSelection":"CONTINUOUS","targets":["group/lamps"],"rollout":{"maximumPerMinute":1000,`+
@@ -333,7 +333,7 @@ func TestSpec11_16_EndBehaviors(t *testing.T) {
 //
 // Broken: 11 pairs of status details were allowed. And: 101 targets.
 func TestSpec11_19_Limits(t *testing.T) {
-	r := newRunWith(t, job.AWSLimits())
+	r := newRunWith(t, stage.AWSLimits())
 	r.things("a")
 	long := func(n int) string { return strings.Repeat("x", n) }
 	fields := func(jobID, more string) string {

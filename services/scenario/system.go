@@ -14,7 +14,6 @@ import (
 	"github.com/droverhq/drover/services/core"
 	"github.com/droverhq/drover/services/fronts/device"
 	"github.com/droverhq/drover/services/host"
-	"github.com/droverhq/drover/services/job"
 	"github.com/droverhq/drover/services/sim/stage"
 )
 
@@ -48,8 +47,8 @@ type hosted struct {
 	reader *stage.Reader
 }
 
-// NewSystem makes a system whose jobs are held to limits, and lets every host own its log.
-func NewSystem(limits job.Limits) (*System, error) {
+// NewSystem makes a system that is held to limits, and lets every host own its log.
+func NewSystem(limits stage.Limits) (*System, error) {
 	s := &System{now: MidnightMs, logs: stage.Logs(homes, limits)}
 	var names []id.Log
 	for _, l := range s.logs {

@@ -63,6 +63,10 @@ func (c *checker) executionEvent(x *eventstore.Commit, event *v1.Event) error {
 		t := e.ReleaseRefused.Thing
 		c.w.met("release refused")
 		j.refused[t.Number]++
+		if e.ReleaseRefused.Rejoined {
+			c.w.met("left and back while IN_PROGRESS")
+			j.latest(t.Name).retry = 0
+		}
 		return j.takenIn(t, home)
 	case *v1.Event_ExecutionChanged:
 		return c.changed(j, home, x, e.ExecutionChanged)

@@ -34,6 +34,7 @@ type jobFacts struct {
 	stopped, closed bool   // in log.rollout
 	open            bool   // in log.rollout: its window
 	aborted, erased bool
+	held, crowded   bool // in log.rollout, for other jobs were at work
 	drained         map[v1.JobPhase]bool
 	observed        []*v1.ObservedTally
 
@@ -200,9 +201,20 @@ func (c *checker) rolloutEvent(x *eventstore.Commit, event *v1.Event) error {
 		j.open = false
 	case *v1.Event_AbortTriggered:
 		j.aborted = true
+	case *v1.Event_JobHeld:
+		c.w.met("job held")
+		j.held = true
+	case *v1.Event_JobAdmitted:
+		if !j.held {
+			return broken("%s is admitted, and was not held", j.id)
+		}
+		j.held = false
+	case *v1.Event_JobCrowdedOut:
+		c.w.met("job crowded out")
+		j.crowded = true
 	case *v1.Event_JobStopped:
-		if !j.canceled && !j.ended && !j.deleting && !j.aborted {
-			return broken("%s is stopped and was neither canceled nor ended nor deleted nor aborted", j.id)
+		if !j.canceled && !j.ended && !j.deleting && !j.aborted && !j.crowded {
+			return broken("%s is stopped and was neither canceled nor ended nor deleted nor aborted nor crowded out", j.id)
 		}
 		j.stopped = true
 	case *v1.Event_JobErased:
@@ -247,8 +259,8 @@ func (j *jobFacts) waits(things []*v1.ThingRef) error {
 }
 
 func (j *jobFacts) releases(at int64, r *v1.ExecutionsReleased) error {
-	if j.stopped || !j.open {
-		return broken("%d things are released; the job was stopped %v, its window is open %v", len(r.Things), j.stopped, j.open)
+	if j.stopped || !j.open || j.held {
+		return broken("%d things are released; the job was stopped %v, its window is open %v, it is held %v", len(r.Things), j.stopped, j.open, j.held)
 	}
 	for _, t := range r.Things {
 		j.released[t.Number]++

@@ -20,7 +20,6 @@ import (
 	"github.com/droverhq/drover/eventstore/memory"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/host"
-	"github.com/droverhq/drover/services/job"
 	"github.com/droverhq/drover/services/sim/stage"
 )
 
@@ -99,7 +98,11 @@ func newWorld(seed uint64) *world {
 	w := &world{result: Result{Met: map[string]int{}}, rng: rand.New(rand.NewPCG(seed, 0x64726f766572)), trace: sha256.New(), now: epochMs}
 	w.tell = []io.Writer{w.trace}
 	w.odds = drawOdds(w.rng)
-	for _, on := range stage.Logs(homes, job.DefaultLimits()) {
+	limits := stage.DefaultLimits()
+	if seed%3 == 0 {
+		limits.Rollout.ConcurrentMax = 1 + seed/3%2 // jobs wait for each other
+	}
+	for _, on := range stage.Logs(homes, limits) {
 		l := &simLog{Log: on, name: on.Name, backend: on.Backend, log: on.Log}
 		l.backend.SetFault(func(number uint64) memory.Fault { return w.fault(l, number) })
 		w.logs = append(w.logs, l)

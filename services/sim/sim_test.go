@@ -51,7 +51,7 @@ var meets = []string{
 	"retry", "job aborted", "job updated", "targets associated", "job deleted", "group deleted",
 	"execution deleted while QUEUED", "execution deleted while IN_PROGRESS", "execution deleted while SUCCEEDED",
 	"job ended with STOP_ROLLOUT", "job ended with CANCEL", "job ended with FORCE_CANCEL", "home settled ENDED", "home settled DELETED",
-	"things joined", "things withdrawn", "queued again after a join", "window opened", "window closed", "ends read", "end not read",
+	"things joined", "things withdrawn", "queued again after a join", "window opened", "window closed", "ends read", "end not read", "job held", "job crowded out",
 }
 
 // A seed is a history: played twice it gives the same trace, event by event.

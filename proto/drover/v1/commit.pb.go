@@ -542,10 +542,12 @@ type Tally struct {
 	Void   int64 `protobuf:"zigzag64,6,opt,name=void,proto3" json:"void,omitempty"`
 	// Releases that ended without an execution.
 	Refused uint64 `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`
-	// Set in the commit in which this home has carried out a phase of the job.
+	// Set in the commit in which this home has carried out a phase of the job: the last, if there are several.
 	Settled JobPhase `protobuf:"varint,8,opt,name=settled,proto3,enum=drover.v1.JobPhase" json:"settled,omitempty"`
 	// Things whose last attempt was deleted: they count as nothing else any more.
-	Deleted       uint64 `protobuf:"varint,9,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted uint64 `protobuf:"varint,9,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// The others that it has carried out in the same commit, in their order.
+	SettledBefore []JobPhase `protobuf:"varint,10,rep,packed,name=settled_before,json=settledBefore,proto3,enum=drover.v1.JobPhase" json:"settled_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -643,6 +645,13 @@ func (x *Tally) GetDeleted() uint64 {
 	return 0
 }
 
+func (x *Tally) GetSettledBefore() []JobPhase {
+	if x != nil {
+		return x.SettledBefore
+	}
+	return nil
+}
+
 // StatusCount is a change, or a sum, of executions in a status.
 type StatusCount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -737,7 +746,7 @@ const file_drover_v1_commit_proto_rawDesc = "" +
 	"\x06due_ms\x18\x01 \x01(\x03R\x05dueMs\"M\n" +
 	"\x06Reason\x12)\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x15.drover.v1.ReasonCodeR\x04code\x12\x18\n" +
-	"\anumbers\x18\x02 \x03(\x03R\anumbers\"\x84\x02\n" +
+	"\anumbers\x18\x02 \x03(\x03R\anumbers\"\xc0\x02\n" +
 	"\x05Tally\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x122\n" +
 	"\battempts\x18\x02 \x03(\v2\x16.drover.v1.StatusCountR\battempts\x12\x12\n" +
@@ -747,7 +756,9 @@ const file_drover_v1_commit_proto_rawDesc = "" +
 	"\x04void\x18\x06 \x01(\x12R\x04void\x12\x18\n" +
 	"\arefused\x18\a \x01(\x04R\arefused\x12-\n" +
 	"\asettled\x18\b \x01(\x0e2\x13.drover.v1.JobPhaseR\asettled\x12\x18\n" +
-	"\adeleted\x18\t \x01(\x04R\adeleted\"W\n" +
+	"\adeleted\x18\t \x01(\x04R\adeleted\x12:\n" +
+	"\x0esettled_before\x18\n" +
+	" \x03(\x0e2\x13.drover.v1.JobPhaseR\rsettledBefore\"W\n" +
 	"\vStatusCount\x122\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x12R\x05countB5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
@@ -794,12 +805,13 @@ var file_drover_v1_commit_proto_depIdxs = []int32{
 	11, // 9: drover.v1.Reason.code:type_name -> drover.v1.ReasonCode
 	7,  // 10: drover.v1.Tally.attempts:type_name -> drover.v1.StatusCount
 	12, // 11: drover.v1.Tally.settled:type_name -> drover.v1.JobPhase
-	13, // 12: drover.v1.StatusCount.status:type_name -> drover.v1.ExecutionStatus
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	12, // 12: drover.v1.Tally.settled_before:type_name -> drover.v1.JobPhase
+	13, // 13: drover.v1.StatusCount.status:type_name -> drover.v1.ExecutionStatus
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_commit_proto_init() }

@@ -500,6 +500,27 @@ func (m *Tally) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.SettledBefore) > 0 {
+		var pksize2 int
+		for _, num := range m.SettledBefore {
+			pksize2 += protohelpers.SizeOfVarint(uint64(num))
+		}
+		i -= pksize2
+		j1 := i
+		for _, num1 := range m.SettledBefore {
+			num := uint64(num1)
+			for num >= 1<<7 {
+				dAtA[j1] = uint8(uint64(num)&0x7f | 0x80)
+				num >>= 7
+				j1++
+			}
+			dAtA[j1] = uint8(num)
+			j1++
+		}
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(pksize2))
+		i--
+		dAtA[i] = 0x52
+	}
 	if m.Deleted != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Deleted))
 		i--
@@ -829,6 +850,13 @@ func (m *Tally) SizeVT() (n int) {
 	}
 	if m.Deleted != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Deleted))
+	}
+	if len(m.SettledBefore) > 0 {
+		l = 0
+		for _, e := range m.SettledBefore {
+			l += protohelpers.SizeOfVarint(uint64(e))
+		}
+		n += 1 + protohelpers.SizeOfVarint(uint64(l)) + l
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2200,6 +2228,75 @@ func (m *Tally) UnmarshalVT(dAtA []byte) error {
 				if b < 0x80 {
 					break
 				}
+			}
+		case 10:
+			if wireType == 0 {
+				var v JobPhase
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return protohelpers.ErrIntOverflow
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= JobPhase(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.SettledBefore = append(m.SettledBefore, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return protohelpers.ErrIntOverflow
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return protohelpers.ErrInvalidLength
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return protohelpers.ErrInvalidLength
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				if elementCount != 0 && len(m.SettledBefore) == 0 {
+					m.SettledBefore = make([]JobPhase, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v JobPhase
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return protohelpers.ErrIntOverflow
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= JobPhase(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.SettledBefore = append(m.SettledBefore, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field SettledBefore", wireType)
 			}
 		default:
 			iNdEx = preIndex

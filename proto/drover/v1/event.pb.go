@@ -86,6 +86,10 @@ type Event struct {
 	//	*Event_ThingsJoined
 	//	*Event_ThingsWithdrawn
 	//	*Event_JobErased
+	//	*Event_JobHeld
+	//	*Event_JobAdmitted
+	//	*Event_JobCrowdedOut
+	//	*Event_JobSwept
 	//	*Event_JobLearned
 	//	*Event_ExecutionQueued
 	//	*Event_ExecutionChanged
@@ -100,6 +104,7 @@ type Event struct {
 	//	*Event_RetryDropped
 	//	*Event_ErasureLearned
 	//	*Event_WithdrawalLearned
+	//	*Event_DeletionsForgotten
 	Event         isEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -655,6 +660,42 @@ func (x *Event) GetJobErased() *JobErased {
 	return nil
 }
 
+func (x *Event) GetJobHeld() *JobHeld {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobHeld); ok {
+			return x.JobHeld
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobAdmitted() *JobAdmitted {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobAdmitted); ok {
+			return x.JobAdmitted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobCrowdedOut() *JobCrowdedOut {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobCrowdedOut); ok {
+			return x.JobCrowdedOut
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJobSwept() *JobSwept {
+	if x != nil {
+		if x, ok := x.Event.(*Event_JobSwept); ok {
+			return x.JobSwept
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetJobLearned() *JobLearned {
 	if x != nil {
 		if x, ok := x.Event.(*Event_JobLearned); ok {
@@ -776,6 +817,15 @@ func (x *Event) GetWithdrawalLearned() *WithdrawalLearned {
 	if x != nil {
 		if x, ok := x.Event.(*Event_WithdrawalLearned); ok {
 			return x.WithdrawalLearned
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetDeletionsForgotten() *DeletionsForgotten {
+	if x != nil {
+		if x, ok := x.Event.(*Event_DeletionsForgotten); ok {
+			return x.DeletionsForgotten
 		}
 	}
 	return nil
@@ -1013,6 +1063,22 @@ type Event_JobErased struct {
 	JobErased *JobErased `protobuf:"bytes,86,opt,name=job_erased,json=jobErased,proto3,oneof"`
 }
 
+type Event_JobHeld struct {
+	JobHeld *JobHeld `protobuf:"bytes,87,opt,name=job_held,json=jobHeld,proto3,oneof"`
+}
+
+type Event_JobAdmitted struct {
+	JobAdmitted *JobAdmitted `protobuf:"bytes,88,opt,name=job_admitted,json=jobAdmitted,proto3,oneof"`
+}
+
+type Event_JobCrowdedOut struct {
+	JobCrowdedOut *JobCrowdedOut `protobuf:"bytes,89,opt,name=job_crowded_out,json=jobCrowdedOut,proto3,oneof"`
+}
+
+type Event_JobSwept struct {
+	JobSwept *JobSwept `protobuf:"bytes,90,opt,name=job_swept,json=jobSwept,proto3,oneof"`
+}
+
 type Event_JobLearned struct {
 	JobLearned *JobLearned `protobuf:"bytes,100,opt,name=job_learned,json=jobLearned,proto3,oneof"`
 }
@@ -1067,6 +1133,10 @@ type Event_ErasureLearned struct {
 
 type Event_WithdrawalLearned struct {
 	WithdrawalLearned *WithdrawalLearned `protobuf:"bytes,113,opt,name=withdrawal_learned,json=withdrawalLearned,proto3,oneof"`
+}
+
+type Event_DeletionsForgotten struct {
+	DeletionsForgotten *DeletionsForgotten `protobuf:"bytes,114,opt,name=deletions_forgotten,json=deletionsForgotten,proto3,oneof"`
 }
 
 func (*Event_LogOpened) isEvent_Event() {}
@@ -1183,6 +1253,14 @@ func (*Event_ThingsWithdrawn) isEvent_Event() {}
 
 func (*Event_JobErased) isEvent_Event() {}
 
+func (*Event_JobHeld) isEvent_Event() {}
+
+func (*Event_JobAdmitted) isEvent_Event() {}
+
+func (*Event_JobCrowdedOut) isEvent_Event() {}
+
+func (*Event_JobSwept) isEvent_Event() {}
+
 func (*Event_JobLearned) isEvent_Event() {}
 
 func (*Event_ExecutionQueued) isEvent_Event() {}
@@ -1210,6 +1288,8 @@ func (*Event_RetryDropped) isEvent_Event() {}
 func (*Event_ErasureLearned) isEvent_Event() {}
 
 func (*Event_WithdrawalLearned) isEvent_Event() {}
+
+func (*Event_DeletionsForgotten) isEvent_Event() {}
 
 // LogOpened is the first entry of commit 1 of every log.
 type LogOpened struct {
@@ -4264,11 +4344,14 @@ type AbortTriggered struct {
 	// What was counted: failures of that type among executions that have ended (U6).
 	Failures uint64 `protobuf:"varint,6,opt,name=failures,proto3" json:"failures,omitempty"`
 	Executed uint64 `protobuf:"varint,7,opt,name=executed,proto3" json:"executed,omitempty"`
-	// The last commit of the tallies that made it true, as a position of log.execution.<home>.
+	// The commit that made it true, as a position of log.execution.<home>: what was counted holds it, and nothing behind it.
+	// In older logs the last commit of that home that was taken in with it. Absent if the criteria were changed.
 	Crossing *Position `protobuf:"bytes,8,opt,name=crossing,proto3" json:"crossing,omitempty"`
 	// How many things were released by then, and the most that one release may hold after the crossing (design 7).
-	Released      uint64 `protobuf:"varint,9,opt,name=released,proto3" json:"released,omitempty"`
-	Bound         uint64 `protobuf:"varint,10,opt,name=bound,proto3" json:"bound,omitempty"`
+	Released uint64 `protobuf:"varint,9,opt,name=released,proto3" json:"released,omitempty"`
+	Bound    uint64 `protobuf:"varint,10,opt,name=bound,proto3" json:"bound,omitempty"`
+	// Up to where each home was counted, of those whose commits were taken in together with the crossing one.
+	Counted       []*Position `protobuf:"bytes,11,rep,name=counted,proto3" json:"counted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4371,6 +4454,13 @@ func (x *AbortTriggered) GetBound() uint64 {
 		return x.Bound
 	}
 	return 0
+}
+
+func (x *AbortTriggered) GetCounted() []*Position {
+	if x != nil {
+		return x.Counted
+	}
+	return nil
 }
 
 // ThingsJoined (log.rollout): things that joined a continuous job; released as soon as it may release at all, unpaced.
@@ -4542,6 +4632,205 @@ func (x *JobErased) GetJob() uint64 {
 	return 0
 }
 
+// JobHeld (log.rollout): as many jobs are at work as may be (specification 4.13); nothing of this one is released until
+// JobAdmitted, or it is stopped.
+type JobHeld struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobHeld) Reset() {
+	*x = JobHeld{}
+	mi := &file_drover_v1_event_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobHeld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobHeld) ProtoMessage() {}
+
+func (x *JobHeld) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobHeld.ProtoReflect.Descriptor instead.
+func (*JobHeld) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *JobHeld) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+// JobAdmitted (log.rollout): a place became free for the job that was held the longest.
+type JobAdmitted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobAdmitted) Reset() {
+	*x = JobAdmitted{}
+	mi := &file_drover_v1_event_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobAdmitted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobAdmitted) ProtoMessage() {}
+
+func (x *JobAdmitted) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobAdmitted.ProtoReflect.Descriptor instead.
+func (*JobAdmitted) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *JobAdmitted) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+// JobCrowdedOut (log.rollout): the window of a job opened when as many jobs were at work as may be. JobStopped follows in the
+// same commit; log.job cancels it.
+type JobCrowdedOut struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	// How many were at work, and how many may be.
+	Concurrent    uint64 `protobuf:"varint,2,opt,name=concurrent,proto3" json:"concurrent,omitempty"`
+	Most          uint64 `protobuf:"varint,3,opt,name=most,proto3" json:"most,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobCrowdedOut) Reset() {
+	*x = JobCrowdedOut{}
+	mi := &file_drover_v1_event_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobCrowdedOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobCrowdedOut) ProtoMessage() {}
+
+func (x *JobCrowdedOut) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobCrowdedOut.ProtoReflect.Descriptor instead.
+func (*JobCrowdedOut) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *JobCrowdedOut) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
+func (x *JobCrowdedOut) GetConcurrent() uint64 {
+	if x != nil {
+		return x.Concurrent
+	}
+	return 0
+}
+
+func (x *JobCrowdedOut) GetMost() uint64 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+// JobSwept (log.rollout): a slice of what is kept of an erased job was forgotten; the rest goes with JobDrained.
+type JobSwept struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSwept) Reset() {
+	*x = JobSwept{}
+	mi := &file_drover_v1_event_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSwept) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSwept) ProtoMessage() {}
+
+func (x *JobSwept) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSwept.ProtoReflect.Descriptor instead.
+func (*JobSwept) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *JobSwept) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
 // ThingsWaiting (log.rollout): selected things that are not released yet.
 type ThingsWaiting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4555,7 +4844,7 @@ type ThingsWaiting struct {
 
 func (x *ThingsWaiting) Reset() {
 	*x = ThingsWaiting{}
-	mi := &file_drover_v1_event_proto_msgTypes[51]
+	mi := &file_drover_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4567,7 +4856,7 @@ func (x *ThingsWaiting) String() string {
 func (*ThingsWaiting) ProtoMessage() {}
 
 func (x *ThingsWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[51]
+	mi := &file_drover_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4580,7 +4869,7 @@ func (x *ThingsWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsWaiting.ProtoReflect.Descriptor instead.
 func (*ThingsWaiting) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ThingsWaiting) GetJob() uint64 {
@@ -4615,7 +4904,7 @@ type WaitingComplete struct {
 
 func (x *WaitingComplete) Reset() {
 	*x = WaitingComplete{}
-	mi := &file_drover_v1_event_proto_msgTypes[52]
+	mi := &file_drover_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4627,7 +4916,7 @@ func (x *WaitingComplete) String() string {
 func (*WaitingComplete) ProtoMessage() {}
 
 func (x *WaitingComplete) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[52]
+	mi := &file_drover_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4640,7 +4929,7 @@ func (x *WaitingComplete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingComplete.ProtoReflect.Descriptor instead.
 func (*WaitingComplete) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *WaitingComplete) GetJob() uint64 {
@@ -4677,7 +4966,7 @@ type ExecutionsReleased struct {
 
 func (x *ExecutionsReleased) Reset() {
 	*x = ExecutionsReleased{}
-	mi := &file_drover_v1_event_proto_msgTypes[53]
+	mi := &file_drover_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4689,7 +4978,7 @@ func (x *ExecutionsReleased) String() string {
 func (*ExecutionsReleased) ProtoMessage() {}
 
 func (x *ExecutionsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[53]
+	mi := &file_drover_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4702,7 +4991,7 @@ func (x *ExecutionsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionsReleased.ProtoReflect.Descriptor instead.
 func (*ExecutionsReleased) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExecutionsReleased) GetJob() uint64 {
@@ -4764,7 +5053,7 @@ type Observed struct {
 
 func (x *Observed) Reset() {
 	*x = Observed{}
-	mi := &file_drover_v1_event_proto_msgTypes[54]
+	mi := &file_drover_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4776,7 +5065,7 @@ func (x *Observed) String() string {
 func (*Observed) ProtoMessage() {}
 
 func (x *Observed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[54]
+	mi := &file_drover_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4789,7 +5078,7 @@ func (x *Observed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observed.ProtoReflect.Descriptor instead.
 func (*Observed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Observed) GetHomes() []*HomeTally {
@@ -4811,7 +5100,7 @@ type HomeTally struct {
 
 func (x *HomeTally) Reset() {
 	*x = HomeTally{}
-	mi := &file_drover_v1_event_proto_msgTypes[55]
+	mi := &file_drover_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4823,7 +5112,7 @@ func (x *HomeTally) String() string {
 func (*HomeTally) ProtoMessage() {}
 
 func (x *HomeTally) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[55]
+	mi := &file_drover_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4836,7 +5125,7 @@ func (x *HomeTally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeTally.ProtoReflect.Descriptor instead.
 func (*HomeTally) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *HomeTally) GetHome() uint32 {
@@ -4879,7 +5168,7 @@ type ObservedTally struct {
 
 func (x *ObservedTally) Reset() {
 	*x = ObservedTally{}
-	mi := &file_drover_v1_event_proto_msgTypes[56]
+	mi := &file_drover_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4891,7 +5180,7 @@ func (x *ObservedTally) String() string {
 func (*ObservedTally) ProtoMessage() {}
 
 func (x *ObservedTally) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[56]
+	mi := &file_drover_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4904,7 +5193,7 @@ func (x *ObservedTally) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedTally.ProtoReflect.Descriptor instead.
 func (*ObservedTally) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ObservedTally) GetJob() uint64 {
@@ -4981,7 +5270,7 @@ type ObservedCount struct {
 
 func (x *ObservedCount) Reset() {
 	*x = ObservedCount{}
-	mi := &file_drover_v1_event_proto_msgTypes[57]
+	mi := &file_drover_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4993,7 +5282,7 @@ func (x *ObservedCount) String() string {
 func (*ObservedCount) ProtoMessage() {}
 
 func (x *ObservedCount) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[57]
+	mi := &file_drover_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5006,7 +5295,7 @@ func (x *ObservedCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedCount.ProtoReflect.Descriptor instead.
 func (*ObservedCount) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ObservedCount) GetStatus() ExecutionStatus {
@@ -5038,7 +5327,7 @@ type JobStopped struct {
 
 func (x *JobStopped) Reset() {
 	*x = JobStopped{}
-	mi := &file_drover_v1_event_proto_msgTypes[58]
+	mi := &file_drover_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5050,7 +5339,7 @@ func (x *JobStopped) String() string {
 func (*JobStopped) ProtoMessage() {}
 
 func (x *JobStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[58]
+	mi := &file_drover_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5063,7 +5352,7 @@ func (x *JobStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobStopped.ProtoReflect.Descriptor instead.
 func (*JobStopped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *JobStopped) GetJob() uint64 {
@@ -5111,7 +5400,7 @@ type ThingsDropped struct {
 
 func (x *ThingsDropped) Reset() {
 	*x = ThingsDropped{}
-	mi := &file_drover_v1_event_proto_msgTypes[59]
+	mi := &file_drover_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5123,7 +5412,7 @@ func (x *ThingsDropped) String() string {
 func (*ThingsDropped) ProtoMessage() {}
 
 func (x *ThingsDropped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[59]
+	mi := &file_drover_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5136,7 +5425,7 @@ func (x *ThingsDropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingsDropped.ProtoReflect.Descriptor instead.
 func (*ThingsDropped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ThingsDropped) GetJob() uint64 {
@@ -5184,7 +5473,7 @@ type JobClosed struct {
 
 func (x *JobClosed) Reset() {
 	*x = JobClosed{}
-	mi := &file_drover_v1_event_proto_msgTypes[60]
+	mi := &file_drover_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5196,7 +5485,7 @@ func (x *JobClosed) String() string {
 func (*JobClosed) ProtoMessage() {}
 
 func (x *JobClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[60]
+	mi := &file_drover_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5209,7 +5498,7 @@ func (x *JobClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobClosed.ProtoReflect.Descriptor instead.
 func (*JobClosed) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *JobClosed) GetJob() uint64 {
@@ -5230,7 +5519,7 @@ type JobDrained struct {
 
 func (x *JobDrained) Reset() {
 	*x = JobDrained{}
-	mi := &file_drover_v1_event_proto_msgTypes[61]
+	mi := &file_drover_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5242,7 +5531,7 @@ func (x *JobDrained) String() string {
 func (*JobDrained) ProtoMessage() {}
 
 func (x *JobDrained) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[61]
+	mi := &file_drover_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5255,7 +5544,7 @@ func (x *JobDrained) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDrained.ProtoReflect.Descriptor instead.
 func (*JobDrained) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *JobDrained) GetJob() uint64 {
@@ -5283,7 +5572,7 @@ type ThingRemoved struct {
 
 func (x *ThingRemoved) Reset() {
 	*x = ThingRemoved{}
-	mi := &file_drover_v1_event_proto_msgTypes[62]
+	mi := &file_drover_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5295,7 +5584,7 @@ func (x *ThingRemoved) String() string {
 func (*ThingRemoved) ProtoMessage() {}
 
 func (x *ThingRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[62]
+	mi := &file_drover_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5308,7 +5597,7 @@ func (x *ThingRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingRemoved.ProtoReflect.Descriptor instead.
 func (*ThingRemoved) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ThingRemoved) GetThing() *ThingRef {
@@ -5343,7 +5632,7 @@ type JobLearned struct {
 
 func (x *JobLearned) Reset() {
 	*x = JobLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[63]
+	mi := &file_drover_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5355,7 +5644,7 @@ func (x *JobLearned) String() string {
 func (*JobLearned) ProtoMessage() {}
 
 func (x *JobLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[63]
+	mi := &file_drover_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5368,7 +5657,7 @@ func (x *JobLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobLearned.ProtoReflect.Descriptor instead.
 func (*JobLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *JobLearned) GetJob() uint64 {
@@ -5440,7 +5729,7 @@ type JobChangeLearned struct {
 
 func (x *JobChangeLearned) Reset() {
 	*x = JobChangeLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[64]
+	mi := &file_drover_v1_event_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5452,7 +5741,7 @@ func (x *JobChangeLearned) String() string {
 func (*JobChangeLearned) ProtoMessage() {}
 
 func (x *JobChangeLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[64]
+	mi := &file_drover_v1_event_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5465,7 +5754,7 @@ func (x *JobChangeLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobChangeLearned.ProtoReflect.Descriptor instead.
 func (*JobChangeLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *JobChangeLearned) GetJob() uint64 {
@@ -5510,7 +5799,7 @@ type WindowLearned struct {
 
 func (x *WindowLearned) Reset() {
 	*x = WindowLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[65]
+	mi := &file_drover_v1_event_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5522,7 +5811,7 @@ func (x *WindowLearned) String() string {
 func (*WindowLearned) ProtoMessage() {}
 
 func (x *WindowLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[65]
+	mi := &file_drover_v1_event_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5535,7 +5824,7 @@ func (x *WindowLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowLearned.ProtoReflect.Descriptor instead.
 func (*WindowLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{65}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *WindowLearned) GetJob() uint64 {
@@ -5573,7 +5862,7 @@ type ExecutionsShown struct {
 
 func (x *ExecutionsShown) Reset() {
 	*x = ExecutionsShown{}
-	mi := &file_drover_v1_event_proto_msgTypes[66]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5585,7 +5874,7 @@ func (x *ExecutionsShown) String() string {
 func (*ExecutionsShown) ProtoMessage() {}
 
 func (x *ExecutionsShown) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[66]
+	mi := &file_drover_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5598,7 +5887,7 @@ func (x *ExecutionsShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionsShown.ProtoReflect.Descriptor instead.
 func (*ExecutionsShown) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{66}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ExecutionsShown) GetJob() uint64 {
@@ -5637,7 +5926,7 @@ type RetryDropped struct {
 
 func (x *RetryDropped) Reset() {
 	*x = RetryDropped{}
-	mi := &file_drover_v1_event_proto_msgTypes[67]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5649,7 +5938,7 @@ func (x *RetryDropped) String() string {
 func (*RetryDropped) ProtoMessage() {}
 
 func (x *RetryDropped) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[67]
+	mi := &file_drover_v1_event_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5662,7 +5951,7 @@ func (x *RetryDropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDropped.ProtoReflect.Descriptor instead.
 func (*RetryDropped) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{67}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RetryDropped) GetJob() uint64 {
@@ -5711,7 +6000,7 @@ type ErasureLearned struct {
 
 func (x *ErasureLearned) Reset() {
 	*x = ErasureLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[68]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5723,7 +6012,7 @@ func (x *ErasureLearned) String() string {
 func (*ErasureLearned) ProtoMessage() {}
 
 func (x *ErasureLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[68]
+	mi := &file_drover_v1_event_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5736,7 +6025,7 @@ func (x *ErasureLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureLearned.ProtoReflect.Descriptor instead.
 func (*ErasureLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{68}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ErasureLearned) GetJob() uint64 {
@@ -5767,7 +6056,7 @@ type ExecutionDeleted struct {
 
 func (x *ExecutionDeleted) Reset() {
 	*x = ExecutionDeleted{}
-	mi := &file_drover_v1_event_proto_msgTypes[69]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5779,7 +6068,7 @@ func (x *ExecutionDeleted) String() string {
 func (*ExecutionDeleted) ProtoMessage() {}
 
 func (x *ExecutionDeleted) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[69]
+	mi := &file_drover_v1_event_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5792,7 +6081,7 @@ func (x *ExecutionDeleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionDeleted.ProtoReflect.Descriptor instead.
 func (*ExecutionDeleted) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{69}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ExecutionDeleted) GetJob() uint64 {
@@ -5871,7 +6160,7 @@ type WithdrawalLearned struct {
 
 func (x *WithdrawalLearned) Reset() {
 	*x = WithdrawalLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[70]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5883,7 +6172,7 @@ func (x *WithdrawalLearned) String() string {
 func (*WithdrawalLearned) ProtoMessage() {}
 
 func (x *WithdrawalLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[70]
+	mi := &file_drover_v1_event_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5896,7 +6185,7 @@ func (x *WithdrawalLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawalLearned.ProtoReflect.Descriptor instead.
 func (*WithdrawalLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{70}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *WithdrawalLearned) GetJob() uint64 {
@@ -5911,6 +6200,51 @@ func (x *WithdrawalLearned) GetThings() []*ThingRef {
 		return x.Things
 	}
 	return nil
+}
+
+// DeletionsForgotten (log.execution): a slice of the numbers of a deleted job's executions that were deleted one by one.
+type DeletionsForgotten struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletionsForgotten) Reset() {
+	*x = DeletionsForgotten{}
+	mi := &file_drover_v1_event_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletionsForgotten) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletionsForgotten) ProtoMessage() {}
+
+func (x *DeletionsForgotten) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_event_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletionsForgotten.ProtoReflect.Descriptor instead.
+func (*DeletionsForgotten) Descriptor() ([]byte, []int) {
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *DeletionsForgotten) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
 }
 
 // ExecutionQueued (log.execution): the thing has a pending execution, version 1. Queued at the commit's time.
@@ -5929,7 +6263,7 @@ type ExecutionQueued struct {
 
 func (x *ExecutionQueued) Reset() {
 	*x = ExecutionQueued{}
-	mi := &file_drover_v1_event_proto_msgTypes[71]
+	mi := &file_drover_v1_event_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5941,7 +6275,7 @@ func (x *ExecutionQueued) String() string {
 func (*ExecutionQueued) ProtoMessage() {}
 
 func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[71]
+	mi := &file_drover_v1_event_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5954,7 +6288,7 @@ func (x *ExecutionQueued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionQueued.ProtoReflect.Descriptor instead.
 func (*ExecutionQueued) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{71}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ExecutionQueued) GetJob() uint64 {
@@ -6025,7 +6359,7 @@ type ExecutionChanged struct {
 
 func (x *ExecutionChanged) Reset() {
 	*x = ExecutionChanged{}
-	mi := &file_drover_v1_event_proto_msgTypes[72]
+	mi := &file_drover_v1_event_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6037,7 +6371,7 @@ func (x *ExecutionChanged) String() string {
 func (*ExecutionChanged) ProtoMessage() {}
 
 func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[72]
+	mi := &file_drover_v1_event_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6050,7 +6384,7 @@ func (x *ExecutionChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionChanged.ProtoReflect.Descriptor instead.
 func (*ExecutionChanged) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{72}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ExecutionChanged) GetJob() uint64 {
@@ -6167,16 +6501,18 @@ func (x *ExecutionChanged) GetHidden() bool {
 
 // ReleaseRefused (log.execution): a released thing that gets no execution. The entry's reason says why.
 type ReleaseRefused struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
-	Thing         *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Job   uint64                 `protobuf:"varint,1,opt,name=job,proto3" json:"job,omitempty"`
+	Thing *ThingRef              `protobuf:"bytes,2,opt,name=thing,proto3" json:"thing,omitempty"`
+	// It had left and is back: the execution in progress that it keeps counts as the first attempt of this release.
+	Rejoined      bool `protobuf:"varint,3,opt,name=rejoined,proto3" json:"rejoined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReleaseRefused) Reset() {
 	*x = ReleaseRefused{}
-	mi := &file_drover_v1_event_proto_msgTypes[73]
+	mi := &file_drover_v1_event_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6188,7 +6524,7 @@ func (x *ReleaseRefused) String() string {
 func (*ReleaseRefused) ProtoMessage() {}
 
 func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[73]
+	mi := &file_drover_v1_event_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6201,7 +6537,7 @@ func (x *ReleaseRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRefused.ProtoReflect.Descriptor instead.
 func (*ReleaseRefused) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{73}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ReleaseRefused) GetJob() uint64 {
@@ -6216,6 +6552,13 @@ func (x *ReleaseRefused) GetThing() *ThingRef {
 		return x.Thing
 	}
 	return nil
+}
+
+func (x *ReleaseRefused) GetRejoined() bool {
+	if x != nil {
+		return x.Rejoined
+	}
+	return false
 }
 
 // StopLearned (log.execution): an intent. From this commit on, what is pending for a thing is settled before
@@ -6234,7 +6577,7 @@ type StopLearned struct {
 
 func (x *StopLearned) Reset() {
 	*x = StopLearned{}
-	mi := &file_drover_v1_event_proto_msgTypes[74]
+	mi := &file_drover_v1_event_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6246,7 +6589,7 @@ func (x *StopLearned) String() string {
 func (*StopLearned) ProtoMessage() {}
 
 func (x *StopLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[74]
+	mi := &file_drover_v1_event_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6259,7 +6602,7 @@ func (x *StopLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopLearned.ProtoReflect.Descriptor instead.
 func (*StopLearned) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{74}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *StopLearned) GetJob() uint64 {
@@ -6301,7 +6644,7 @@ type HomeSettled struct {
 
 func (x *HomeSettled) Reset() {
 	*x = HomeSettled{}
-	mi := &file_drover_v1_event_proto_msgTypes[75]
+	mi := &file_drover_v1_event_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6313,7 +6656,7 @@ func (x *HomeSettled) String() string {
 func (*HomeSettled) ProtoMessage() {}
 
 func (x *HomeSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[75]
+	mi := &file_drover_v1_event_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6326,7 +6669,7 @@ func (x *HomeSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeSettled.ProtoReflect.Descriptor instead.
 func (*HomeSettled) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{75}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *HomeSettled) GetJob() uint64 {
@@ -6353,7 +6696,7 @@ type ThingForgotten struct {
 
 func (x *ThingForgotten) Reset() {
 	*x = ThingForgotten{}
-	mi := &file_drover_v1_event_proto_msgTypes[76]
+	mi := &file_drover_v1_event_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6365,7 +6708,7 @@ func (x *ThingForgotten) String() string {
 func (*ThingForgotten) ProtoMessage() {}
 
 func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_event_proto_msgTypes[76]
+	mi := &file_drover_v1_event_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6378,7 +6721,7 @@ func (x *ThingForgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThingForgotten.ProtoReflect.Descriptor instead.
 func (*ThingForgotten) Descriptor() ([]byte, []int) {
-	return file_drover_v1_event_proto_rawDescGZIP(), []int{76}
+	return file_drover_v1_event_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ThingForgotten) GetThing() *ThingRef {
@@ -6392,7 +6735,7 @@ var File_drover_v1_event_proto protoreflect.FileDescriptor
 
 const file_drover_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\xe4%\n" +
+	"\x15drover/v1/event.proto\x12\tdrover.v1\x1a\x15drover/v1/types.proto\"\x9c(\n" +
 	"\x05Event\x125\n" +
 	"\n" +
 	"log_opened\x18\x01 \x01(\v2\x14.drover.v1.LogOpenedH\x00R\tlogOpened\x12(\n" +
@@ -6463,7 +6806,11 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\rthings_joined\x18T \x01(\v2\x17.drover.v1.ThingsJoinedH\x00R\fthingsJoined\x12G\n" +
 	"\x10things_withdrawn\x18U \x01(\v2\x1a.drover.v1.ThingsWithdrawnH\x00R\x0fthingsWithdrawn\x125\n" +
 	"\n" +
-	"job_erased\x18V \x01(\v2\x14.drover.v1.JobErasedH\x00R\tjobErased\x128\n" +
+	"job_erased\x18V \x01(\v2\x14.drover.v1.JobErasedH\x00R\tjobErased\x12/\n" +
+	"\bjob_held\x18W \x01(\v2\x12.drover.v1.JobHeldH\x00R\ajobHeld\x12;\n" +
+	"\fjob_admitted\x18X \x01(\v2\x16.drover.v1.JobAdmittedH\x00R\vjobAdmitted\x12B\n" +
+	"\x0fjob_crowded_out\x18Y \x01(\v2\x18.drover.v1.JobCrowdedOutH\x00R\rjobCrowdedOut\x122\n" +
+	"\tjob_swept\x18Z \x01(\v2\x13.drover.v1.JobSweptH\x00R\bjobSwept\x128\n" +
 	"\vjob_learned\x18d \x01(\v2\x15.drover.v1.JobLearnedH\x00R\n" +
 	"jobLearned\x12G\n" +
 	"\x10execution_queued\x18e \x01(\v2\x1a.drover.v1.ExecutionQueuedH\x00R\x0fexecutionQueued\x12J\n" +
@@ -6478,7 +6825,8 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x10executions_shown\x18n \x01(\v2\x1a.drover.v1.ExecutionsShownH\x00R\x0fexecutionsShown\x12>\n" +
 	"\rretry_dropped\x18o \x01(\v2\x17.drover.v1.RetryDroppedH\x00R\fretryDropped\x12D\n" +
 	"\x0ferasure_learned\x18p \x01(\v2\x19.drover.v1.ErasureLearnedH\x00R\x0eerasureLearned\x12M\n" +
-	"\x12withdrawal_learned\x18q \x01(\v2\x1c.drover.v1.WithdrawalLearnedH\x00R\x11withdrawalLearnedB\a\n" +
+	"\x12withdrawal_learned\x18q \x01(\v2\x1c.drover.v1.WithdrawalLearnedH\x00R\x11withdrawalLearned\x12P\n" +
+	"\x13deletions_forgotten\x18r \x01(\v2\x1d.drover.v1.DeletionsForgottenH\x00R\x12deletionsForgottenB\a\n" +
 	"\x05event\"\x98\x01\n" +
 	"\tLogOpened\x12,\n" +
 	"\aservice\x18\x01 \x01(\x0e2\x12.drover.v1.ServiceR\aservice\x12\x12\n" +
@@ -6718,7 +7066,7 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"closesAtMs\"@\n" +
 	"\fWindowClosed\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1e\n" +
-	"\vopens_at_ms\x18\x02 \x01(\x03R\topensAtMs\"\xe3\x02\n" +
+	"\vopens_at_ms\x18\x02 \x01(\x03R\topensAtMs\"\x92\x03\n" +
 	"\x0eAbortTriggered\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1c\n" +
 	"\tcriterion\x18\x02 \x01(\rR\tcriterion\x120\n" +
@@ -6730,7 +7078,8 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\bcrossing\x18\b \x01(\v2\x13.drover.v1.PositionR\bcrossing\x12\x1a\n" +
 	"\breleased\x18\t \x01(\x04R\breleased\x12\x14\n" +
 	"\x05bound\x18\n" +
-	" \x01(\x04R\x05bound\"c\n" +
+	" \x01(\x04R\x05bound\x12-\n" +
+	"\acounted\x18\v \x03(\v2\x13.drover.v1.PositionR\acounted\"c\n" +
 	"\fThingsJoined\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\x04R\x05chunk\x12+\n" +
@@ -6740,6 +7089,18 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x04home\x18\x02 \x01(\rR\x04home\x12+\n" +
 	"\x06things\x18\x03 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"\x1d\n" +
 	"\tJobErased\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"\x1b\n" +
+	"\aJobHeld\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"\x1f\n" +
+	"\vJobAdmitted\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"U\n" +
+	"\rJobCrowdedOut\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x1e\n" +
+	"\n" +
+	"concurrent\x18\x02 \x01(\x04R\n" +
+	"concurrent\x12\x12\n" +
+	"\x04most\x18\x03 \x01(\x04R\x04most\"\x1c\n" +
+	"\bJobSwept\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\"d\n" +
 	"\rThingsWaiting\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
@@ -6843,7 +7204,9 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\x06hidden\x18\t \x01(\bR\x06hidden\"R\n" +
 	"\x11WithdrawalLearned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12+\n" +
-	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"\xb6\x01\n" +
+	"\x06things\x18\x02 \x03(\v2\x13.drover.v1.ThingRefR\x06things\"&\n" +
+	"\x12DeletionsForgotten\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\x04R\x03job\"\xb6\x01\n" +
 	"\x0fExecutionQueued\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
 	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12)\n" +
@@ -6868,10 +7231,11 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\fclient_token\x18\r \x01(\tR\vclientToken\x12#\n" +
 	"\rretry_attempt\x18\x0e \x01(\rR\fretryAttempt\x12\x1b\n" +
 	"\tretry_due\x18\x0f \x01(\bR\bretryDue\x12\x16\n" +
-	"\x06hidden\x18\x10 \x01(\bR\x06hidden\"M\n" +
+	"\x06hidden\x18\x10 \x01(\bR\x06hidden\"i\n" +
 	"\x0eReleaseRefused\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12)\n" +
-	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"\x8d\x01\n" +
+	"\x05thing\x18\x02 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12\x1a\n" +
+	"\brejoined\x18\x03 \x01(\bR\brejoined\"\x8d\x01\n" +
 	"\vStopLearned\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\x04R\x03job\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\x12)\n" +
@@ -6895,7 +7259,7 @@ func file_drover_v1_event_proto_rawDescGZIP() []byte {
 	return file_drover_v1_event_proto_rawDescData
 }
 
-var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 77)
+var file_drover_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
 var file_drover_v1_event_proto_goTypes = []any{
 	(*Event)(nil),               // 0: drover.v1.Event
 	(*LogOpened)(nil),           // 1: drover.v1.LogOpened
@@ -6948,54 +7312,59 @@ var file_drover_v1_event_proto_goTypes = []any{
 	(*ThingsJoined)(nil),        // 48: drover.v1.ThingsJoined
 	(*ThingsWithdrawn)(nil),     // 49: drover.v1.ThingsWithdrawn
 	(*JobErased)(nil),           // 50: drover.v1.JobErased
-	(*ThingsWaiting)(nil),       // 51: drover.v1.ThingsWaiting
-	(*WaitingComplete)(nil),     // 52: drover.v1.WaitingComplete
-	(*ExecutionsReleased)(nil),  // 53: drover.v1.ExecutionsReleased
-	(*Observed)(nil),            // 54: drover.v1.Observed
-	(*HomeTally)(nil),           // 55: drover.v1.HomeTally
-	(*ObservedTally)(nil),       // 56: drover.v1.ObservedTally
-	(*ObservedCount)(nil),       // 57: drover.v1.ObservedCount
-	(*JobStopped)(nil),          // 58: drover.v1.JobStopped
-	(*ThingsDropped)(nil),       // 59: drover.v1.ThingsDropped
-	(*JobClosed)(nil),           // 60: drover.v1.JobClosed
-	(*JobDrained)(nil),          // 61: drover.v1.JobDrained
-	(*ThingRemoved)(nil),        // 62: drover.v1.ThingRemoved
-	(*JobLearned)(nil),          // 63: drover.v1.JobLearned
-	(*JobChangeLearned)(nil),    // 64: drover.v1.JobChangeLearned
-	(*WindowLearned)(nil),       // 65: drover.v1.WindowLearned
-	(*ExecutionsShown)(nil),     // 66: drover.v1.ExecutionsShown
-	(*RetryDropped)(nil),        // 67: drover.v1.RetryDropped
-	(*ErasureLearned)(nil),      // 68: drover.v1.ErasureLearned
-	(*ExecutionDeleted)(nil),    // 69: drover.v1.ExecutionDeleted
-	(*WithdrawalLearned)(nil),   // 70: drover.v1.WithdrawalLearned
-	(*ExecutionQueued)(nil),     // 71: drover.v1.ExecutionQueued
-	(*ExecutionChanged)(nil),    // 72: drover.v1.ExecutionChanged
-	(*ReleaseRefused)(nil),      // 73: drover.v1.ReleaseRefused
-	(*StopLearned)(nil),         // 74: drover.v1.StopLearned
-	(*HomeSettled)(nil),         // 75: drover.v1.HomeSettled
-	(*ThingForgotten)(nil),      // 76: drover.v1.ThingForgotten
-	(Service)(0),                // 77: drover.v1.Service
-	(*Target)(nil),              // 78: drover.v1.Target
-	(TargetSelection)(0),        // 79: drover.v1.TargetSelection
-	(*RolloutConfig)(nil),       // 80: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),       // 81: drover.v1.TimeoutConfig
-	(*AbortConfig)(nil),         // 82: drover.v1.AbortConfig
-	(*RetryConfig)(nil),         // 83: drover.v1.RetryConfig
-	(*SchedulingConfig)(nil),    // 84: drover.v1.SchedulingConfig
-	(*PresignedUrlConfig)(nil),  // 85: drover.v1.PresignedUrlConfig
-	(*Tag)(nil),                 // 86: drover.v1.Tag
-	(*Parameter)(nil),           // 87: drover.v1.Parameter
-	(EndBehavior)(0),            // 88: drover.v1.EndBehavior
-	(*MaintenanceWindow)(nil),   // 89: drover.v1.MaintenanceWindow
-	(*EventConfiguration)(nil),  // 90: drover.v1.EventConfiguration
-	(*ThingRef)(nil),            // 91: drover.v1.ThingRef
-	(*Attribute)(nil),           // 92: drover.v1.Attribute
-	(FailureType)(0),            // 93: drover.v1.FailureType
-	(*Position)(nil),            // 94: drover.v1.Position
-	(JobPhase)(0),               // 95: drover.v1.JobPhase
-	(ExecutionStatus)(0),        // 96: drover.v1.ExecutionStatus
-	(*Detail)(nil),              // 97: drover.v1.Detail
-	(ReasonCode)(0),             // 98: drover.v1.ReasonCode
+	(*JobHeld)(nil),             // 51: drover.v1.JobHeld
+	(*JobAdmitted)(nil),         // 52: drover.v1.JobAdmitted
+	(*JobCrowdedOut)(nil),       // 53: drover.v1.JobCrowdedOut
+	(*JobSwept)(nil),            // 54: drover.v1.JobSwept
+	(*ThingsWaiting)(nil),       // 55: drover.v1.ThingsWaiting
+	(*WaitingComplete)(nil),     // 56: drover.v1.WaitingComplete
+	(*ExecutionsReleased)(nil),  // 57: drover.v1.ExecutionsReleased
+	(*Observed)(nil),            // 58: drover.v1.Observed
+	(*HomeTally)(nil),           // 59: drover.v1.HomeTally
+	(*ObservedTally)(nil),       // 60: drover.v1.ObservedTally
+	(*ObservedCount)(nil),       // 61: drover.v1.ObservedCount
+	(*JobStopped)(nil),          // 62: drover.v1.JobStopped
+	(*ThingsDropped)(nil),       // 63: drover.v1.ThingsDropped
+	(*JobClosed)(nil),           // 64: drover.v1.JobClosed
+	(*JobDrained)(nil),          // 65: drover.v1.JobDrained
+	(*ThingRemoved)(nil),        // 66: drover.v1.ThingRemoved
+	(*JobLearned)(nil),          // 67: drover.v1.JobLearned
+	(*JobChangeLearned)(nil),    // 68: drover.v1.JobChangeLearned
+	(*WindowLearned)(nil),       // 69: drover.v1.WindowLearned
+	(*ExecutionsShown)(nil),     // 70: drover.v1.ExecutionsShown
+	(*RetryDropped)(nil),        // 71: drover.v1.RetryDropped
+	(*ErasureLearned)(nil),      // 72: drover.v1.ErasureLearned
+	(*ExecutionDeleted)(nil),    // 73: drover.v1.ExecutionDeleted
+	(*WithdrawalLearned)(nil),   // 74: drover.v1.WithdrawalLearned
+	(*DeletionsForgotten)(nil),  // 75: drover.v1.DeletionsForgotten
+	(*ExecutionQueued)(nil),     // 76: drover.v1.ExecutionQueued
+	(*ExecutionChanged)(nil),    // 77: drover.v1.ExecutionChanged
+	(*ReleaseRefused)(nil),      // 78: drover.v1.ReleaseRefused
+	(*StopLearned)(nil),         // 79: drover.v1.StopLearned
+	(*HomeSettled)(nil),         // 80: drover.v1.HomeSettled
+	(*ThingForgotten)(nil),      // 81: drover.v1.ThingForgotten
+	(Service)(0),                // 82: drover.v1.Service
+	(*Target)(nil),              // 83: drover.v1.Target
+	(TargetSelection)(0),        // 84: drover.v1.TargetSelection
+	(*RolloutConfig)(nil),       // 85: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),       // 86: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),         // 87: drover.v1.AbortConfig
+	(*RetryConfig)(nil),         // 88: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),    // 89: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),  // 90: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                 // 91: drover.v1.Tag
+	(*Parameter)(nil),           // 92: drover.v1.Parameter
+	(EndBehavior)(0),            // 93: drover.v1.EndBehavior
+	(*MaintenanceWindow)(nil),   // 94: drover.v1.MaintenanceWindow
+	(*EventConfiguration)(nil),  // 95: drover.v1.EventConfiguration
+	(*ThingRef)(nil),            // 96: drover.v1.ThingRef
+	(*Attribute)(nil),           // 97: drover.v1.Attribute
+	(FailureType)(0),            // 98: drover.v1.FailureType
+	(*Position)(nil),            // 99: drover.v1.Position
+	(JobPhase)(0),               // 100: drover.v1.JobPhase
+	(ExecutionStatus)(0),        // 101: drover.v1.ExecutionStatus
+	(*Detail)(nil),              // 102: drover.v1.Detail
+	(ReasonCode)(0),             // 103: drover.v1.ReasonCode
 }
 var file_drover_v1_event_proto_depIdxs = []int32{
 	1,   // 0: drover.v1.Event.log_opened:type_name -> drover.v1.LogOpened
@@ -7039,15 +7408,15 @@ var file_drover_v1_event_proto_depIdxs = []int32{
 	34,  // 38: drover.v1.Event.registry_untagged:type_name -> drover.v1.RegistryUntagged
 	41,  // 39: drover.v1.Event.changes_matched:type_name -> drover.v1.ChangesMatched
 	43,  // 40: drover.v1.Event.job_opened:type_name -> drover.v1.JobOpened
-	51,  // 41: drover.v1.Event.things_waiting:type_name -> drover.v1.ThingsWaiting
-	52,  // 42: drover.v1.Event.waiting_complete:type_name -> drover.v1.WaitingComplete
-	53,  // 43: drover.v1.Event.executions_released:type_name -> drover.v1.ExecutionsReleased
-	54,  // 44: drover.v1.Event.observed:type_name -> drover.v1.Observed
-	58,  // 45: drover.v1.Event.job_stopped:type_name -> drover.v1.JobStopped
-	59,  // 46: drover.v1.Event.things_dropped:type_name -> drover.v1.ThingsDropped
-	60,  // 47: drover.v1.Event.job_closed:type_name -> drover.v1.JobClosed
-	61,  // 48: drover.v1.Event.job_drained:type_name -> drover.v1.JobDrained
-	62,  // 49: drover.v1.Event.thing_removed:type_name -> drover.v1.ThingRemoved
+	55,  // 41: drover.v1.Event.things_waiting:type_name -> drover.v1.ThingsWaiting
+	56,  // 42: drover.v1.Event.waiting_complete:type_name -> drover.v1.WaitingComplete
+	57,  // 43: drover.v1.Event.executions_released:type_name -> drover.v1.ExecutionsReleased
+	58,  // 44: drover.v1.Event.observed:type_name -> drover.v1.Observed
+	62,  // 45: drover.v1.Event.job_stopped:type_name -> drover.v1.JobStopped
+	63,  // 46: drover.v1.Event.things_dropped:type_name -> drover.v1.ThingsDropped
+	64,  // 47: drover.v1.Event.job_closed:type_name -> drover.v1.JobClosed
+	65,  // 48: drover.v1.Event.job_drained:type_name -> drover.v1.JobDrained
+	66,  // 49: drover.v1.Event.thing_removed:type_name -> drover.v1.ThingRemoved
 	44,  // 50: drover.v1.Event.job_changed:type_name -> drover.v1.JobChanged
 	45,  // 51: drover.v1.Event.window_opened:type_name -> drover.v1.WindowOpened
 	46,  // 52: drover.v1.Event.window_closed:type_name -> drover.v1.WindowClosed
@@ -7055,120 +7424,126 @@ var file_drover_v1_event_proto_depIdxs = []int32{
 	48,  // 54: drover.v1.Event.things_joined:type_name -> drover.v1.ThingsJoined
 	49,  // 55: drover.v1.Event.things_withdrawn:type_name -> drover.v1.ThingsWithdrawn
 	50,  // 56: drover.v1.Event.job_erased:type_name -> drover.v1.JobErased
-	63,  // 57: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
-	71,  // 58: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
-	72,  // 59: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
-	73,  // 60: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
-	74,  // 61: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
-	75,  // 62: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
-	76,  // 63: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
-	69,  // 64: drover.v1.Event.execution_deleted:type_name -> drover.v1.ExecutionDeleted
-	64,  // 65: drover.v1.Event.job_change_learned:type_name -> drover.v1.JobChangeLearned
-	65,  // 66: drover.v1.Event.window_learned:type_name -> drover.v1.WindowLearned
-	66,  // 67: drover.v1.Event.executions_shown:type_name -> drover.v1.ExecutionsShown
-	67,  // 68: drover.v1.Event.retry_dropped:type_name -> drover.v1.RetryDropped
-	68,  // 69: drover.v1.Event.erasure_learned:type_name -> drover.v1.ErasureLearned
-	70,  // 70: drover.v1.Event.withdrawal_learned:type_name -> drover.v1.WithdrawalLearned
-	77,  // 71: drover.v1.LogOpened.service:type_name -> drover.v1.Service
-	78,  // 72: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
-	79,  // 73: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
-	80,  // 74: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
-	81,  // 75: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
-	82,  // 76: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
-	83,  // 77: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
-	84,  // 78: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
-	85,  // 79: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	86,  // 80: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
-	87,  // 81: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
-	78,  // 82: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
-	79,  // 83: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
-	88,  // 84: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
-	85,  // 85: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	80,  // 86: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
-	82,  // 87: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
-	81,  // 88: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
-	83,  // 89: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
-	78,  // 90: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
-	85,  // 91: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	80,  // 92: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
-	82,  // 93: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
-	81,  // 94: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
-	83,  // 95: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
-	89,  // 96: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
-	14,  // 97: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
-	86,  // 98: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
-	19,  // 99: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
-	86,  // 100: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
-	19,  // 101: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
-	90,  // 102: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
-	91,  // 103: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
-	92,  // 104: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
-	91,  // 105: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
-	92,  // 106: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
-	91,  // 107: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
-	92,  // 108: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
-	86,  // 109: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
-	92,  // 110: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
-	86,  // 111: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
-	19,  // 112: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
-	86,  // 113: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
-	19,  // 114: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
-	91,  // 115: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
-	91,  // 116: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
-	78,  // 117: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
-	79,  // 118: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
-	91,  // 119: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
-	91,  // 120: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
-	80,  // 121: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
-	81,  // 122: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
-	79,  // 123: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
-	82,  // 124: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
-	83,  // 125: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
-	85,  // 126: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	80,  // 127: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
-	82,  // 128: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
-	81,  // 129: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
-	83,  // 130: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
-	85,  // 131: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	93,  // 132: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
-	94,  // 133: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
-	91,  // 134: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
-	91,  // 135: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
-	91,  // 136: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
-	91,  // 137: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
-	55,  // 138: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
-	56,  // 139: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
-	57,  // 140: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
-	95,  // 141: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
-	96,  // 142: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
-	95,  // 143: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
-	95,  // 144: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
-	91,  // 145: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
-	81,  // 146: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	83,  // 147: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
-	85,  // 148: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	81,  // 149: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
-	83,  // 150: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
-	85,  // 151: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	91,  // 152: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
-	96,  // 153: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
-	91,  // 154: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
-	96,  // 155: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
-	91,  // 156: drover.v1.WithdrawalLearned.things:type_name -> drover.v1.ThingRef
-	91,  // 157: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
-	96,  // 158: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
-	96,  // 159: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
-	97,  // 160: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
-	91,  // 161: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
-	95,  // 162: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
-	98,  // 163: drover.v1.StopLearned.cause:type_name -> drover.v1.ReasonCode
-	95,  // 164: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
-	91,  // 165: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
-	166, // [166:166] is the sub-list for method output_type
-	166, // [166:166] is the sub-list for method input_type
-	166, // [166:166] is the sub-list for extension type_name
-	166, // [166:166] is the sub-list for extension extendee
-	0,   // [0:166] is the sub-list for field type_name
+	51,  // 57: drover.v1.Event.job_held:type_name -> drover.v1.JobHeld
+	52,  // 58: drover.v1.Event.job_admitted:type_name -> drover.v1.JobAdmitted
+	53,  // 59: drover.v1.Event.job_crowded_out:type_name -> drover.v1.JobCrowdedOut
+	54,  // 60: drover.v1.Event.job_swept:type_name -> drover.v1.JobSwept
+	67,  // 61: drover.v1.Event.job_learned:type_name -> drover.v1.JobLearned
+	76,  // 62: drover.v1.Event.execution_queued:type_name -> drover.v1.ExecutionQueued
+	77,  // 63: drover.v1.Event.execution_changed:type_name -> drover.v1.ExecutionChanged
+	78,  // 64: drover.v1.Event.release_refused:type_name -> drover.v1.ReleaseRefused
+	79,  // 65: drover.v1.Event.stop_learned:type_name -> drover.v1.StopLearned
+	80,  // 66: drover.v1.Event.home_settled:type_name -> drover.v1.HomeSettled
+	81,  // 67: drover.v1.Event.thing_forgotten:type_name -> drover.v1.ThingForgotten
+	73,  // 68: drover.v1.Event.execution_deleted:type_name -> drover.v1.ExecutionDeleted
+	68,  // 69: drover.v1.Event.job_change_learned:type_name -> drover.v1.JobChangeLearned
+	69,  // 70: drover.v1.Event.window_learned:type_name -> drover.v1.WindowLearned
+	70,  // 71: drover.v1.Event.executions_shown:type_name -> drover.v1.ExecutionsShown
+	71,  // 72: drover.v1.Event.retry_dropped:type_name -> drover.v1.RetryDropped
+	72,  // 73: drover.v1.Event.erasure_learned:type_name -> drover.v1.ErasureLearned
+	74,  // 74: drover.v1.Event.withdrawal_learned:type_name -> drover.v1.WithdrawalLearned
+	75,  // 75: drover.v1.Event.deletions_forgotten:type_name -> drover.v1.DeletionsForgotten
+	82,  // 76: drover.v1.LogOpened.service:type_name -> drover.v1.Service
+	83,  // 77: drover.v1.JobCreated.targets:type_name -> drover.v1.Target
+	84,  // 78: drover.v1.JobCreated.target_selection:type_name -> drover.v1.TargetSelection
+	85,  // 79: drover.v1.JobCreated.rollout:type_name -> drover.v1.RolloutConfig
+	86,  // 80: drover.v1.JobCreated.timeout:type_name -> drover.v1.TimeoutConfig
+	87,  // 81: drover.v1.JobCreated.abort:type_name -> drover.v1.AbortConfig
+	88,  // 82: drover.v1.JobCreated.retry:type_name -> drover.v1.RetryConfig
+	89,  // 83: drover.v1.JobCreated.scheduling:type_name -> drover.v1.SchedulingConfig
+	90,  // 84: drover.v1.JobCreated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	91,  // 85: drover.v1.JobCreated.tags:type_name -> drover.v1.Tag
+	92,  // 86: drover.v1.JobCreated.document_parameters:type_name -> drover.v1.Parameter
+	83,  // 87: drover.v1.JobStarted.targets:type_name -> drover.v1.Target
+	84,  // 88: drover.v1.JobStarted.target_selection:type_name -> drover.v1.TargetSelection
+	93,  // 89: drover.v1.JobEndReached.end_behavior:type_name -> drover.v1.EndBehavior
+	90,  // 90: drover.v1.JobUpdated.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	85,  // 91: drover.v1.JobUpdated.rollout:type_name -> drover.v1.RolloutConfig
+	87,  // 92: drover.v1.JobUpdated.abort:type_name -> drover.v1.AbortConfig
+	86,  // 93: drover.v1.JobUpdated.timeout:type_name -> drover.v1.TimeoutConfig
+	88,  // 94: drover.v1.JobUpdated.retry:type_name -> drover.v1.RetryConfig
+	83,  // 95: drover.v1.TargetsAssociated.targets:type_name -> drover.v1.Target
+	90,  // 96: drover.v1.JobTemplate.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	85,  // 97: drover.v1.JobTemplate.rollout:type_name -> drover.v1.RolloutConfig
+	87,  // 98: drover.v1.JobTemplate.abort:type_name -> drover.v1.AbortConfig
+	86,  // 99: drover.v1.JobTemplate.timeout:type_name -> drover.v1.TimeoutConfig
+	88,  // 100: drover.v1.JobTemplate.retry:type_name -> drover.v1.RetryConfig
+	94,  // 101: drover.v1.JobTemplate.windows:type_name -> drover.v1.MaintenanceWindow
+	14,  // 102: drover.v1.JobTemplateCreated.template:type_name -> drover.v1.JobTemplate
+	91,  // 103: drover.v1.JobTemplateCreated.tags:type_name -> drover.v1.Tag
+	19,  // 104: drover.v1.ResourceTagged.resource:type_name -> drover.v1.TaggedResource
+	91,  // 105: drover.v1.ResourceTagged.tags:type_name -> drover.v1.Tag
+	19,  // 106: drover.v1.ResourceUntagged.resource:type_name -> drover.v1.TaggedResource
+	95,  // 107: drover.v1.EventsConfigured.configurations:type_name -> drover.v1.EventConfiguration
+	96,  // 108: drover.v1.ThingCreated.thing:type_name -> drover.v1.ThingRef
+	97,  // 109: drover.v1.ThingCreated.attributes:type_name -> drover.v1.Attribute
+	96,  // 110: drover.v1.ThingUpdated.thing:type_name -> drover.v1.ThingRef
+	97,  // 111: drover.v1.ThingUpdated.attributes:type_name -> drover.v1.Attribute
+	96,  // 112: drover.v1.ThingDeleted.thing:type_name -> drover.v1.ThingRef
+	97,  // 113: drover.v1.GroupCreated.attributes:type_name -> drover.v1.Attribute
+	91,  // 114: drover.v1.GroupCreated.tags:type_name -> drover.v1.Tag
+	97,  // 115: drover.v1.GroupUpdated.attributes:type_name -> drover.v1.Attribute
+	91,  // 116: drover.v1.ThingTypeCreated.tags:type_name -> drover.v1.Tag
+	19,  // 117: drover.v1.RegistryTagged.resource:type_name -> drover.v1.TaggedResource
+	91,  // 118: drover.v1.RegistryTagged.tags:type_name -> drover.v1.Tag
+	19,  // 119: drover.v1.RegistryUntagged.resource:type_name -> drover.v1.TaggedResource
+	96,  // 120: drover.v1.ThingJoined.thing:type_name -> drover.v1.ThingRef
+	96,  // 121: drover.v1.ThingLeft.thing:type_name -> drover.v1.ThingRef
+	83,  // 122: drover.v1.SelectionStarted.targets:type_name -> drover.v1.Target
+	84,  // 123: drover.v1.SelectionStarted.target_selection:type_name -> drover.v1.TargetSelection
+	96,  // 124: drover.v1.ThingsSelected.things:type_name -> drover.v1.ThingRef
+	96,  // 125: drover.v1.ThingsDeselected.things:type_name -> drover.v1.ThingRef
+	85,  // 126: drover.v1.JobOpened.rollout:type_name -> drover.v1.RolloutConfig
+	86,  // 127: drover.v1.JobOpened.timeout:type_name -> drover.v1.TimeoutConfig
+	84,  // 128: drover.v1.JobOpened.target_selection:type_name -> drover.v1.TargetSelection
+	87,  // 129: drover.v1.JobOpened.abort:type_name -> drover.v1.AbortConfig
+	88,  // 130: drover.v1.JobOpened.retry:type_name -> drover.v1.RetryConfig
+	90,  // 131: drover.v1.JobOpened.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	85,  // 132: drover.v1.JobChanged.rollout:type_name -> drover.v1.RolloutConfig
+	87,  // 133: drover.v1.JobChanged.abort:type_name -> drover.v1.AbortConfig
+	86,  // 134: drover.v1.JobChanged.timeout:type_name -> drover.v1.TimeoutConfig
+	88,  // 135: drover.v1.JobChanged.retry:type_name -> drover.v1.RetryConfig
+	90,  // 136: drover.v1.JobChanged.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	98,  // 137: drover.v1.AbortTriggered.failure:type_name -> drover.v1.FailureType
+	99,  // 138: drover.v1.AbortTriggered.crossing:type_name -> drover.v1.Position
+	99,  // 139: drover.v1.AbortTriggered.counted:type_name -> drover.v1.Position
+	96,  // 140: drover.v1.ThingsJoined.things:type_name -> drover.v1.ThingRef
+	96,  // 141: drover.v1.ThingsWithdrawn.things:type_name -> drover.v1.ThingRef
+	96,  // 142: drover.v1.ThingsWaiting.things:type_name -> drover.v1.ThingRef
+	96,  // 143: drover.v1.ExecutionsReleased.things:type_name -> drover.v1.ThingRef
+	59,  // 144: drover.v1.Observed.homes:type_name -> drover.v1.HomeTally
+	60,  // 145: drover.v1.HomeTally.tallies:type_name -> drover.v1.ObservedTally
+	61,  // 146: drover.v1.ObservedTally.attempts:type_name -> drover.v1.ObservedCount
+	100, // 147: drover.v1.ObservedTally.settled:type_name -> drover.v1.JobPhase
+	101, // 148: drover.v1.ObservedCount.status:type_name -> drover.v1.ExecutionStatus
+	100, // 149: drover.v1.JobStopped.phase:type_name -> drover.v1.JobPhase
+	100, // 150: drover.v1.JobDrained.phase:type_name -> drover.v1.JobPhase
+	96,  // 151: drover.v1.ThingRemoved.thing:type_name -> drover.v1.ThingRef
+	86,  // 152: drover.v1.JobLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	88,  // 153: drover.v1.JobLearned.retry:type_name -> drover.v1.RetryConfig
+	90,  // 154: drover.v1.JobLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	86,  // 155: drover.v1.JobChangeLearned.timeout:type_name -> drover.v1.TimeoutConfig
+	88,  // 156: drover.v1.JobChangeLearned.retry:type_name -> drover.v1.RetryConfig
+	90,  // 157: drover.v1.JobChangeLearned.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	96,  // 158: drover.v1.RetryDropped.thing:type_name -> drover.v1.ThingRef
+	101, // 159: drover.v1.RetryDropped.status:type_name -> drover.v1.ExecutionStatus
+	96,  // 160: drover.v1.ExecutionDeleted.thing:type_name -> drover.v1.ThingRef
+	101, // 161: drover.v1.ExecutionDeleted.status:type_name -> drover.v1.ExecutionStatus
+	96,  // 162: drover.v1.WithdrawalLearned.things:type_name -> drover.v1.ThingRef
+	96,  // 163: drover.v1.ExecutionQueued.thing:type_name -> drover.v1.ThingRef
+	101, // 164: drover.v1.ExecutionChanged.from:type_name -> drover.v1.ExecutionStatus
+	101, // 165: drover.v1.ExecutionChanged.to:type_name -> drover.v1.ExecutionStatus
+	102, // 166: drover.v1.ExecutionChanged.status_details:type_name -> drover.v1.Detail
+	96,  // 167: drover.v1.ReleaseRefused.thing:type_name -> drover.v1.ThingRef
+	100, // 168: drover.v1.StopLearned.phase:type_name -> drover.v1.JobPhase
+	103, // 169: drover.v1.StopLearned.cause:type_name -> drover.v1.ReasonCode
+	100, // 170: drover.v1.HomeSettled.phase:type_name -> drover.v1.JobPhase
+	96,  // 171: drover.v1.ThingForgotten.thing:type_name -> drover.v1.ThingRef
+	172, // [172:172] is the sub-list for method output_type
+	172, // [172:172] is the sub-list for method input_type
+	172, // [172:172] is the sub-list for extension type_name
+	172, // [172:172] is the sub-list for extension extendee
+	0,   // [0:172] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_event_proto_init() }
@@ -7235,6 +7610,10 @@ func file_drover_v1_event_proto_init() {
 		(*Event_ThingsJoined)(nil),
 		(*Event_ThingsWithdrawn)(nil),
 		(*Event_JobErased)(nil),
+		(*Event_JobHeld)(nil),
+		(*Event_JobAdmitted)(nil),
+		(*Event_JobCrowdedOut)(nil),
+		(*Event_JobSwept)(nil),
 		(*Event_JobLearned)(nil),
 		(*Event_ExecutionQueued)(nil),
 		(*Event_ExecutionChanged)(nil),
@@ -7249,6 +7628,7 @@ func file_drover_v1_event_proto_init() {
 		(*Event_RetryDropped)(nil),
 		(*Event_ErasureLearned)(nil),
 		(*Event_WithdrawalLearned)(nil),
+		(*Event_DeletionsForgotten)(nil),
 	}
 	file_drover_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
 	file_drover_v1_event_proto_msgTypes[19].OneofWrappers = []any{
@@ -7263,7 +7643,7 @@ func file_drover_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_event_proto_rawDesc), len(file_drover_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   77,
+			NumMessages:   82,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -53,7 +53,7 @@ func (r *Reason) Sentence() string {
 		if len(r.GetNumbers()) == 0 {
 			return "the job was aborted: a criterion was met"
 		}
-		return fmt.Sprintf("abort criterion %d was met: %s among %s that ended, %s or more", n(0)+1, count(n(1), "failure"), count(n(2), "execution"), percent(n(3)))
+		return fmt.Sprintf("abort criterion %d was met: %s among %s that ended, %s or more", n(0)+1, count(n(1), "failure", "failures"), count(n(2), "execution", "executions"), percent(n(3)))
 	case ReasonCode_REASON_CODE_END_TIME:
 		if len(r.GetNumbers()) == 0 {
 			return "the job's end time came"
@@ -115,17 +115,24 @@ func (r *Reason) Sentence() string {
 	case ReasonCode_REASON_CODE_TARGETS_ASSOCIATED:
 		return "an operator associated more targets"
 	case ReasonCode_REASON_CODE_TOO_MANY_CONCURRENT:
-		return "too many jobs were at work when it was to start"
+		if len(r.GetNumbers()) == 0 {
+			return "too many jobs were at work when its window opened"
+		}
+		return fmt.Sprintf("%s at work when its window opened; %d may be", count(n(0), "job was", "jobs were"), n(1))
+	case ReasonCode_REASON_CODE_WAITS_FOR_CONCURRENT:
+		return fmt.Sprintf("%s at work, %d may be; %s waited for longer", count(n(0), "job is", "jobs are"), n(1), count(n(2), "job has", "jobs have"))
+	case ReasonCode_REASON_CODE_NO_WINDOW_FOLLOWS:
+		return "the job's end time has come, and no maintenance window follows"
 	}
 	return r.GetCode().Word()
 }
 
 // count writes a number of things: "1 failure", "2 failures".
-func count(n int64, word string) string {
+func count(n int64, one, many string) string {
 	if n == 1 {
-		return "1 " + word
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // percent writes hundredths of a percent: "5 %", "2.50 %".

@@ -596,8 +596,14 @@ const (
 	ReasonCode_REASON_CODE_JOB_UPDATED ReasonCode = 40
 	// Targets were associated with the job.
 	ReasonCode_REASON_CODE_TARGETS_ASSOCIATED ReasonCode = 41
-	// 500 jobs (a setting) were at work when the window job was to start (specification 4.13).
+	// 500 jobs (a setting) were at work when the window job was to start (specification 4.13). Numbers: how many were, how
+	// many may be.
 	ReasonCode_REASON_CODE_TOO_MANY_CONCURRENT ReasonCode = 42
+	// As many jobs are at work as may be; this one has nothing released until a place is free. Numbers: how many are, how
+	// many may be, how many jobs have waited for longer.
+	ReasonCode_REASON_CODE_WAITS_FOR_CONCURRENT ReasonCode = 43
+	// The job's end time has come, and no maintenance window follows in which a device could take up what is queued.
+	ReasonCode_REASON_CODE_NO_WINDOW_FOLLOWS ReasonCode = 44
 )
 
 // Enum value maps for ReasonCode.
@@ -646,51 +652,55 @@ var (
 		40: "REASON_CODE_JOB_UPDATED",
 		41: "REASON_CODE_TARGETS_ASSOCIATED",
 		42: "REASON_CODE_TOO_MANY_CONCURRENT",
+		43: "REASON_CODE_WAITS_FOR_CONCURRENT",
+		44: "REASON_CODE_NO_WINDOW_FOLLOWS",
 	}
 	ReasonCode_value = map[string]int32{
-		"REASON_CODE_UNSPECIFIED":         0,
-		"REASON_CODE_TARGETED":            1,
-		"REASON_CODE_PACE":                2,
-		"REASON_CODE_UNPACED":             3,
-		"REASON_CODE_REPORTED":            4,
-		"REASON_CODE_START_NEXT":          5,
-		"REASON_CODE_JOB_CANCELED":        6,
-		"REASON_CODE_JOB_FORCE_CANCELED":  7,
-		"REASON_CODE_EXECUTION_CANCELED":  8,
-		"REASON_CODE_IN_PROGRESS_TIMEOUT": 9,
-		"REASON_CODE_STEP_TIMEOUT":        10,
-		"REASON_CODE_THING_DELETED":       11,
-		"REASON_CODE_JOB_STOPPED":         12,
-		"REASON_CODE_ALREADY_QUEUED":      13,
-		"REASON_CODE_ALL_ENDED":           14,
-		"REASON_CODE_NOTHING_SELECTED":    15,
-		"REASON_CODE_JOB_UNKNOWN":         16,
-		"REASON_CODE_ABORT_CRITERIA":      17,
-		"REASON_CODE_END_TIME":            18,
-		"REASON_CODE_START_TIME":          19,
-		"REASON_CODE_WINDOW_OPENED":       20,
-		"REASON_CODE_WINDOW_CLOSED":       21,
-		"REASON_CODE_RETRY":               22,
-		"REASON_CODE_RETRY_DEFERRED":      23,
-		"REASON_CODE_RETRY_DROPPED":       24,
-		"REASON_CODE_JOINED":              25,
-		"REASON_CODE_LEFT_TARGETS":        26,
-		"REASON_CODE_EXPONENTIAL_PACE":    27,
-		"REASON_CODE_DELETED":             28,
-		"REASON_CODE_JOB_DELETED":         29,
-		"REASON_CODE_RETENTION":           30,
-		"REASON_CODE_WINDOW_IS_CLOSED":    31,
-		"REASON_CODE_NOT_STARTED":         32,
-		"REASON_CODE_WAITS_FOR_PACE":      33,
-		"REASON_CODE_WAITS_FOR_ENDS":      34,
-		"REASON_CODE_SELECTING":           35,
-		"REASON_CODE_WAITS_FOR_DEVICES":   36,
-		"REASON_CODE_BEHIND_OTHERS":       37,
-		"REASON_CODE_CONTINUOUS":          38,
-		"REASON_CODE_GROUP_DELETED":       39,
-		"REASON_CODE_JOB_UPDATED":         40,
-		"REASON_CODE_TARGETS_ASSOCIATED":  41,
-		"REASON_CODE_TOO_MANY_CONCURRENT": 42,
+		"REASON_CODE_UNSPECIFIED":          0,
+		"REASON_CODE_TARGETED":             1,
+		"REASON_CODE_PACE":                 2,
+		"REASON_CODE_UNPACED":              3,
+		"REASON_CODE_REPORTED":             4,
+		"REASON_CODE_START_NEXT":           5,
+		"REASON_CODE_JOB_CANCELED":         6,
+		"REASON_CODE_JOB_FORCE_CANCELED":   7,
+		"REASON_CODE_EXECUTION_CANCELED":   8,
+		"REASON_CODE_IN_PROGRESS_TIMEOUT":  9,
+		"REASON_CODE_STEP_TIMEOUT":         10,
+		"REASON_CODE_THING_DELETED":        11,
+		"REASON_CODE_JOB_STOPPED":          12,
+		"REASON_CODE_ALREADY_QUEUED":       13,
+		"REASON_CODE_ALL_ENDED":            14,
+		"REASON_CODE_NOTHING_SELECTED":     15,
+		"REASON_CODE_JOB_UNKNOWN":          16,
+		"REASON_CODE_ABORT_CRITERIA":       17,
+		"REASON_CODE_END_TIME":             18,
+		"REASON_CODE_START_TIME":           19,
+		"REASON_CODE_WINDOW_OPENED":        20,
+		"REASON_CODE_WINDOW_CLOSED":        21,
+		"REASON_CODE_RETRY":                22,
+		"REASON_CODE_RETRY_DEFERRED":       23,
+		"REASON_CODE_RETRY_DROPPED":        24,
+		"REASON_CODE_JOINED":               25,
+		"REASON_CODE_LEFT_TARGETS":         26,
+		"REASON_CODE_EXPONENTIAL_PACE":     27,
+		"REASON_CODE_DELETED":              28,
+		"REASON_CODE_JOB_DELETED":          29,
+		"REASON_CODE_RETENTION":            30,
+		"REASON_CODE_WINDOW_IS_CLOSED":     31,
+		"REASON_CODE_NOT_STARTED":          32,
+		"REASON_CODE_WAITS_FOR_PACE":       33,
+		"REASON_CODE_WAITS_FOR_ENDS":       34,
+		"REASON_CODE_SELECTING":            35,
+		"REASON_CODE_WAITS_FOR_DEVICES":    36,
+		"REASON_CODE_BEHIND_OTHERS":        37,
+		"REASON_CODE_CONTINUOUS":           38,
+		"REASON_CODE_GROUP_DELETED":        39,
+		"REASON_CODE_JOB_UPDATED":          40,
+		"REASON_CODE_TARGETS_ASSOCIATED":   41,
+		"REASON_CODE_TOO_MANY_CONCURRENT":  42,
+		"REASON_CODE_WAITS_FOR_CONCURRENT": 43,
+		"REASON_CODE_NO_WINDOW_FOLLOWS":    44,
 	}
 )
 
@@ -1910,7 +1920,7 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\x15EVENT_CATEGORY_POLICY\x10\t\x12\x1e\n" +
 	"\x1aEVENT_CATEGORY_CERTIFICATE\x10\n" +
 	"\x12!\n" +
-	"\x1dEVENT_CATEGORY_CA_CERTIFICATE\x10\v*\x97\n" +
+	"\x1dEVENT_CATEGORY_CA_CERTIFICATE\x10\v*\xe0\n" +
 	"\n" +
 	"\n" +
 	"ReasonCode\x12\x1b\n" +
@@ -1957,7 +1967,9 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\x19REASON_CODE_GROUP_DELETED\x10'\x12\x1b\n" +
 	"\x17REASON_CODE_JOB_UPDATED\x10(\x12\"\n" +
 	"\x1eREASON_CODE_TARGETS_ASSOCIATED\x10)\x12#\n" +
-	"\x1fREASON_CODE_TOO_MANY_CONCURRENT\x10*B5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
+	"\x1fREASON_CODE_TOO_MANY_CONCURRENT\x10*\x12$\n" +
+	" REASON_CODE_WAITS_FOR_CONCURRENT\x10+\x12!\n" +
+	"\x1dREASON_CODE_NO_WINDOW_FOLLOWS\x10,B5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
 
 var (
 	file_drover_v1_types_proto_rawDescOnce sync.Once

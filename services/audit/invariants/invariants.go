@@ -34,7 +34,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		whole, cursors, selections, releases, stops, windows, homes, attempts, retries, transitions, endings, versions, deadlines,
-		settling, lives, deletions, paces, waits, tallies, observations, aborts, crossings, unaborted,
+		settling, lives, deletions, paces, waits, tallies, observations, aborts, crossings, unaborted, places,
 	}
 }
 

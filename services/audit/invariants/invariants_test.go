@@ -227,6 +227,14 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 			abort(h)
 			theJob(h).Life, theJob(h).Aborts = theJob(h).Life[:4], nil
 		}},
+		{"places", "it is held since", func(h *audit.History) { facts(h, audit.Held, 2) }},
+		{"places", "was not held", func(h *audit.History) { facts(h, audit.Admitted, 2) }},
+		{"places", "not stopped in the same commit", func(h *audit.History) { facts(h, audit.CrowdedOut, 2) }},
+		{"places", "first was held before it", func(h *audit.History) {
+			h.Jobs[1] = &audit.Job{Number: 1, ID: "first", Life: []audit.JobFact{{Kind: audit.Held, Place: place(id.RolloutLog, 1, 0)}}}
+			facts(h, audit.Held, 1)
+			facts(h, audit.Admitted, 2)
+		}},
 		{"lives", "never drained", func(h *audit.History) { theJob(h).Life = theJob(h).Life[:5] }},
 		{"lives", "home 1 has not settled it", func(h *audit.History) { theJob(h).Settled = theJob(h).Settled[:1] }},
 		{"lives", "the thing has not ended", func(h *audit.History) { execution0(h).Steps = execution0(h).Steps[:2] }},
@@ -257,6 +265,11 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 			t.Errorf("rule %q has no case, or no promise", r.Name)
 		}
 	}
+}
+
+// facts lets something happen to the job in the last entry of a commit of log.rollout.
+func facts(h *audit.History, kind audit.JobFactKind, number uint64) {
+	theJob(h).Life = append(theJob(h).Life, audit.JobFact{Kind: kind, Place: place(id.RolloutLog, number, 9)})
 }
 
 func TestAReleasedThingWhoseHomeHasNotReadTheReleaseIsNoFault(t *testing.T) {

@@ -1,6 +1,8 @@
 package invariants
 
 import (
+	"slices"
+
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/audit"
 )
@@ -27,6 +29,9 @@ func checkRetries(j *audit.Job, t *audit.Thing, broken func(any, string, ...any)
 			checkRetry(j, t, i, broken)
 		}
 		last := x.Last()
+		if rejoined(t, x) {
+			clear(due)
+		}
 		if !last.RetryDue {
 			continue
 		}
@@ -45,6 +50,11 @@ func checkRetries(j *audit.Job, t *audit.Thing, broken func(any, string, ...any)
 	}
 }
 
+// rejoined says that the thing left, and was back, while this attempt was in progress.
+func rejoined(t *audit.Thing, x *audit.Execution) bool {
+	return slices.ContainsFunc(t.Rejoined, func(p audit.Place) bool { return x.Steps[0].Before(p) && p.Before(x.Last().Place) })
+}
+
 func checkRetry(j *audit.Job, t *audit.Thing, i int, broken func(any, string, ...any)) {
 	x := t.Executions[i]
 	at := x.Steps[0].Place
@@ -53,13 +63,17 @@ func checkRetry(j *audit.Job, t *audit.Thing, i int, broken func(any, string, ..
 		return
 	}
 	before := t.Executions[i-1]
+	went := before.Retry
+	if rejoined(t, before) {
+		went = 0
+	}
 	switch {
 	case !before.Last().RetryDue || !before.Last().Before(at):
 		broken(at, "retry %d of %s follows execution %d, of which none was due", x.Retry, on(j, t), before.Number)
 	case before.Dropped != nil && before.Dropped.Before(at):
 		broken(at, "retry %d of %s is made; it was given up at %s", x.Retry, on(j, t), *before.Dropped)
-	case x.Retry != before.Retry+1:
-		broken(at, "retry %d of %s follows retry %d", x.Retry, on(j, t), before.Retry)
+	case x.Retry != went+1:
+		broken(at, "retry %d of %s follows retry %d", x.Retry, on(j, t), went)
 	}
 }
 

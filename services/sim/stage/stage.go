@@ -37,17 +37,34 @@ type Log struct {
 	homes uint32
 }
 
-// Logs are those of a system: job, targeting, rollout, then one per home. Jobs are held to limits.
-func Logs(homes uint32, limits job.Limits) []*Log {
+// Limits are those of the cores.
+type Limits struct {
+	Job       job.Limits
+	Targeting targeting.Limits
+	Rollout   rollout.Limits
+}
+
+// DefaultLimits are those of a system that is told nothing else.
+func DefaultLimits() Limits {
+	return Limits{job.DefaultLimits(), targeting.DefaultLimits(), rollout.DefaultLimits()}
+}
+
+// AWSLimits are AWS's.
+func AWSLimits() Limits {
+	return Limits{job.AWSLimits(), targeting.AWSLimits(), rollout.AWSLimits()}
+}
+
+// Logs are those of a system: job, targeting, rollout, then one per home.
+func Logs(homes uint32, limits Limits) []*Log {
 	var logs []*Log
 	for _, name := range id.Logs(homes) {
 		b := memory.New()
 		logs = append(logs, &Log{Name: name, Backend: b, Log: eventstore.New(name, b), homes: homes})
 	}
 	jobs, fleet, rollouts := logs[0], logs[1], logs[2]
-	jobs.Core, jobs.Upstream = func() core.Core { return job.New(limits) }, []*Log{rollouts}
-	fleet.Core, fleet.Upstream = func() core.Core { return targeting.New(targeting.DefaultLimits()) }, []*Log{jobs}
-	rollouts.Core = func() core.Core { return rollout.New(homes) }
+	jobs.Core, jobs.Upstream = func() core.Core { return job.New(limits.Job) }, []*Log{rollouts}
+	fleet.Core, fleet.Upstream = func() core.Core { return targeting.New(limits.Targeting) }, []*Log{jobs}
+	rollouts.Core = func() core.Core { return rollout.New(homes, limits.Rollout) }
 	rollouts.Upstream = append([]*Log{jobs, fleet}, logs[3:]...)
 	for _, l := range logs[3:] {
 		l.Core = func() core.Core { return execution.New(uint32(l.Name.Home), homes) }
