@@ -68,8 +68,8 @@ func turns(j *audit.Job, log *audit.LogRead) (list []turn) {
 		switch fact.Kind {
 		case audit.Stopped, audit.Closed, audit.Erased:
 			at(fact.Place, func(w *waiting) { w.stopped = true })
-		case "JobHeld", "JobAdmitted":
-			at(fact.Place, func(w *waiting) { w.held = fact.Kind == "JobHeld" })
+		case audit.Held, audit.Admitted:
+			at(fact.Place, func(w *waiting) { w.held = fact.Kind == audit.Held })
 		}
 	}
 	for _, o := range log.Owners {
