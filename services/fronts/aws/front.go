@@ -14,7 +14,6 @@ package aws
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -139,7 +138,7 @@ func (f *Front) serve(a *answer, r *http.Request, o *Observation) error {
 		if o.Operation = f.DataOperation(r.Method, path); !f.allowed(o.Operation) {
 			return throttled(http.StatusTooManyRequests)
 		}
-		f.Data.ServeHTTP(a, inside(r, path, body, commandID(r, who)))
+		f.Data.ServeHTTP(a, withPath(r, path, body))
 		return nil
 	}
 	op, vars, err := f.route(r.Method, path)
@@ -206,17 +205,9 @@ func (f *Front) plane(r *http.Request, who sigv4.Identity) (Plane, string, error
 	return cmp.Or(f.Plane, plane), path, nil
 }
 
-// CommandID is the id of the command that a request of the data plane carries (Config.Data); empty is none.
-func CommandID(r *http.Request) string {
-	id, _ := r.Context().Value(commandKey{}).(string)
-	return id
-}
-
-type commandKey struct{}
-
-// inside is a request of the data plane as its handler reads it.
-func inside(r *http.Request, path string, body []byte, command string) *http.Request {
-	in := r.Clone(context.WithValue(r.Context(), commandKey{}, command))
+// withPath is a request of the data plane as its handler reads it.
+func withPath(r *http.Request, path string, body []byte) *http.Request {
+	in := r.Clone(r.Context())
 	in.Body, in.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	in.URL.RawPath = path
 	in.URL.Path, _ = unescape(path) // it was unescaped once, by net/http
