@@ -56,7 +56,11 @@ asked, and end within 5 seconds.`,
 			if err := checkLimits(cfg); err != nil {
 				return err
 			}
-			front.read(cmd.Flags())
+			closeLog, err := front.read(cmd.Flags(), a.err)
+			if err != nil {
+				return err
+			}
+			defer closeLog()
 			level := slog.LevelInfo
 			if verbose {
 				level = slog.LevelDebug
@@ -76,8 +80,8 @@ asked, and end within 5 seconds.`,
 	f.BoolVar(&cfg.Insecure, "insecure", false, "let AWS's API listen beyond this machine without TLS")
 	f.IntVar(&cfg.MonitorPort, "monitor-port", monitorPort, "port of health, readiness and metrics; 0 is any free one")
 	f.StringVar(&cfg.Webhooks, "webhooks", "", "file of the receivers of events over HTTP (drover webhook --help)")
-	f.StringVar(&cfg.Region, "region", "us-east-1", "region in the ARNs of events on AWS's event topics (drover event-config --help)")
-	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
+	f.StringVar(&cfg.Region, "region", "us-east-1", "region in ARNs: of events on AWS's event topics, and where a request to AWS's API is signed for none")
+	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
 	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which requests are refused and jobs wait: default, or aws for AWS's; the same for every process of the roles job, targeting and rollout")

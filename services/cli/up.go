@@ -53,7 +53,11 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 			if err := checkLimits(cfg); err != nil {
 				return err
 			}
-			front.read(cmd.Flags())
+			closeLog, err := front.read(cmd.Flags(), a.err)
+			if err != nil {
+				return err
+			}
+			defer closeLog()
 			if cfg.MQTTPort == 0 && !cmd.Flags().Changed("device-port") {
 				cfg.DevicePort = 0
 			}
@@ -70,8 +74,8 @@ Before it serves anything it reads every log to its end. If one does not hold wh
 	f.Uint32Var(&cfg.Homes, "homes", 0, "number of execution partitions, fixed when the folder is born (default: one a core)")
 	f.BoolVar(&cfg.Insecure, "insecure", false, "listen beyond this machine without TLS and authentication")
 	f.StringVar(&cfg.Webhooks, "webhooks", "", "file of the receivers of events over HTTP (drover webhook --help)")
-	f.StringVar(&cfg.Region, "region", "us-east-1", "region in the ARNs of events on AWS's event topics (drover event-config --help)")
-	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in these ARNs")
+	f.StringVar(&cfg.Region, "region", "us-east-1", "region in ARNs: of events on AWS's event topics, and where a request to AWS's API is signed for none")
+	f.StringVar(&cfg.Account, "account-id", "123456789012", "account in ARNs")
 	f.DurationVar(&cfg.FeedAge, "feed-max-age", 0, "how long the feed keeps an event (default: as it is; 168h for a new one)")
 	f.Int64Var(&cfg.FeedBytes, "feed-max-bytes", 0, "how many bytes the feed keeps (default: as it is; 2 GiB for a new one)")
 	f.StringVar(&cfg.Limits, "limits", "default", "numbers by which requests are refused and jobs wait: default, or aws for AWS's")

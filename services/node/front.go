@@ -1,41 +1,104 @@
 package node
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"net"
 	"net/http"
+	"strings"
+	"time"
+
+	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws"
+	"github.com/droverhq/drover/services/fronts/aws/sigv4"
 )
 
-// serveHTTP opens AWS's API to whoever signs.
+// serveHTTP opens AWS's API.
 func (n *Node) serveHTTP(ctx context.Context) error {
-	if _, err := n.connect(ctx, n.hub.ConnectHTTP, "http"); err != nil {
-		return err
-	}
-	front := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusNotImplemented)
-		_, _ = fmt.Fprintln(w, `{"message":"this version of Drover has no HTTP front; use the drover command, NATS or MQTT"}`)
-	})
-	l, err := n.listenHTTP(n.cfg.HTTP.Port, front)
+	nc, err := n.connect(ctx, n.hub.ConnectHTTP, "http")
 	if err != nil {
 		return err
 	}
-	n.enter(l)
-	n.endpoints.HTTP = l.url()
-	if !n.cfg.HTTP.Data {
-		return nil
-	}
-	data, err := n.listenHTTP(n.cfg.HTTP.DataPort, front)
+	api, err := n.listenHTTP(n.cfg.HTTP.Port)
 	if err != nil {
 		return err
 	}
-	n.enter(data)
-	n.endpoints.HTTPData = data.url()
+	n.endpoints.HTTP = api.url()
+	var data *httpListener // nil: api has both planes
+	if n.cfg.HTTP.Data {
+		if data, err = n.listenHTTP(n.cfg.HTTP.DataPort); err != nil {
+			return err
+		}
+		n.endpoints.HTTPData = data.url()
+	}
+	front := aws.Config{
+		Client: bus.NewClient(nc), Account: n.cfg.Account, Region: n.cfg.Region,
+		Data: http.NotFoundHandler(), DataOperation: func(string, string) string { return "" },
+		Verify: n.verify, Endpoint: n.addresses().endpoint,
+		Observe: newRequests(n.monitor.registry, n.cfg.HTTP.RequestLog).observe, Logger: n.cfg.Logger,
+	}
+	if n.cfg.Limits == "aws" {
+		front.Allow = throttle(awsRates)
+	}
+	n.run("the HTTP front", func() error { return api.serve(aws.New(front)) })
+	if data != nil {
+		front.Plane = aws.Data
+		n.run("the HTTP front of devices", func() error { return data.serve(aws.New(front)) })
+	}
 	return nil
 }
 
-// enter serves a listener until the node closes.
-func (n *Node) enter(l *httpListener) {
-	n.entrances = append(n.entrances, l.stop)
-	n.run("the HTTP front", l.run)
+// verify says who signed a request. Where nobody need sign, who did is still who he says.
+func (n *Node) verify(r *http.Request, body []byte, now time.Time) (sigv4.Identity, error) {
+	if n.cfg.HTTP.NoAuth && r.Header.Get("Authorization") == "" {
+		return sigv4.Identity{}, nil
+	}
+	return sigv4.Identity{}, &sigv4.Error{Name: "UnrecognizedClientException", Message: "The security token included in the request is invalid."}
+}
+
+// addresses are what clients are told of where to go on: those that were configured, else the host by which a client came
+// here, at the port of whatever serves that in this process.
+type addresses struct {
+	configured     HTTP
+	httpData, mqtt string // URLs of this process's own listeners; empty: none
+}
+
+func (n *Node) addresses() addresses {
+	a := addresses{configured: n.cfg.HTTP, httpData: n.endpoints.HTTPData}
+	if n.brokers != nil {
+		a.mqtt = n.brokers.leaf.MQTTURL()
+	}
+	return a
+}
+
+// endpoint is the address that a client is told for an endpoint type; "" if there is none of it.
+func (a addresses) endpoint(r *http.Request, endpointType string) string {
+	switch endpointType {
+	case "iot:Jobs":
+		return cmp.Or(a.configured.Endpoint, atPort(r.Host, a.httpData))
+	case "iot:Data-ATS", "iot:Data":
+		return cmp.Or(a.configured.MQTTEndpoint, atPort(hostOnly(r.Host), a.mqtt))
+	}
+	return ""
+}
+
+// atPort is a host with the port of a URL; without a URL it is the host as it is.
+func atPort(host, url string) string {
+	_, address, ok := strings.Cut(url, "://")
+	if !ok {
+		return host
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return host
+	}
+	return net.JoinHostPort(hostOnly(host), port)
+}
+
+// hostOnly is a host without its port, if it has one.
+func hostOnly(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
 }

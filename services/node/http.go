@@ -25,6 +25,12 @@ type HTTP struct {
 	Cert, Key string
 	// NoAuth lets in who does not sign, as anybody. It is refused beyond loopback.
 	NoAuth bool
+	// Endpoint and MQTTEndpoint are the addresses, host or host:port, by which clients are told to reach the data plane and
+	// MQTT (DescribeEndpoint, iot:Jobs and iot:Data-ATS). Empty: the host by which a client came; MQTT, with brokers of an own
+	// process, at their port.
+	Endpoint, MQTTEndpoint string
+	// RequestLog gets a line for every request: who, which operation, how it was answered. Nil: none.
+	RequestLog *slog.Logger
 }
 
 const (
@@ -60,26 +66,27 @@ func (c *Config) checkHTTP() error {
 type httpListener struct {
 	server *http.Server
 	net.Listener
-	scheme string
+	scheme  string
+	stopMax time.Duration // how long stop waits
 }
 
-// listenHTTP binds a port; nothing is served yet.
-func (n *Node) listenHTTP(port int, h http.Handler) (*httpListener, error) {
+// listenHTTP binds a port, for as long as the node is open. Who connects waits until it is served.
+func (n *Node) listenHTTP(port int) (*httpListener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Listen, strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	s := &httpListener{Listener: l, scheme: "http", server: &http.Server{
-		Handler: h, MaxHeaderBytes: httpHeaderBytes,
+	s := &httpListener{Listener: l, scheme: "http", stopMax: httpStopMax, server: &http.Server{
+		MaxHeaderBytes:    httpHeaderBytes,
 		ReadHeaderTimeout: httpHeaderMax, ReadTimeout: httpReadMax, WriteTimeout: httpWriteMax, IdleTimeout: httpIdleMax,
 		ErrorLog: slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // of clients that cannot speak TLS, and the like
 	}}
+	n.entrances = append(n.entrances, s.stop)
 	if n.cfg.HTTP.Cert == "" {
 		return s, nil
 	}
 	certificate, err := tls.LoadX509KeyPair(n.cfg.HTTP.Cert, n.cfg.HTTP.Key)
 	if err != nil {
-		_ = l.Close() // nobody has come
 		return nil, fmt.Errorf("http: the certificate %s with the key %s: %w", n.cfg.HTTP.Cert, n.cfg.HTTP.Key, err)
 	}
 	s.scheme = "https"
@@ -87,8 +94,9 @@ func (n *Node) listenHTTP(port int, h http.Handler) (*httpListener, error) {
 	return s, nil
 }
 
-// run serves until stop.
-func (s *httpListener) run() (err error) {
+// serve answers by h, until stop.
+func (s *httpListener) serve(h http.Handler) (err error) {
+	s.server.Handler = h
 	if s.server.TLSConfig != nil {
 		err = s.server.ServeTLS(s.Listener, "", "")
 	} else {
@@ -100,16 +108,16 @@ func (s *httpListener) run() (err error) {
 	return err
 }
 
-// stop lets nobody in any more, answers those who are in, and cuts off who has no answer after httpStopMax.
+// stop lets nobody in any more, answers those who are in, and cuts off who has no answer after stopMax.
 func (s *httpListener) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), httpStopMax)
+	ctx, cancel := context.WithTimeout(context.Background(), s.stopMax)
 	defer cancel()
-	if err := s.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+	err := s.server.Shutdown(ctx)
+	_ = s.Close() // that of a listener which was never served; the server has closed any other
+	if errors.Is(err, context.DeadlineExceeded) {
 		return s.server.Close()
-	} else if err != nil {
-		return err
 	}
-	return nil
+	return err
 }
 
 // url is where this machine reaches the listener.

@@ -12,6 +12,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,8 @@ type Config struct {
 	// FeedAge and FeedBytes are the limits of the feed, for the role feed; 0 leaves them as they are.
 	FeedAge   time.Duration
 	FeedBytes int64
-	// Region and Account stand in the ARNs of events on AWS's event topics; default us-east-1 and 123456789012.
+	// Region and Account stand in ARNs: of events on AWS's event topics, and in answers of AWS's API to who signs for no region
+	// or for none of its own. Default us-east-1 and 123456789012.
 	Region, Account string
 	// Limits are the numbers by which commands are refused, for the roles job, targeting and rollout: "default" (also if empty), or
 	// "aws" for AWS's. Every process with one of these roles is given the same.
@@ -152,6 +154,7 @@ func (c *Config) complete() error {
 			return err
 		}
 	}
+	c.Region, c.Account = cmp.Or(c.Region, "us-east-1"), cmp.Or(c.Account, "123456789012")
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
