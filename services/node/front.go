@@ -11,6 +11,7 @@ import (
 	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/fronts/aws"
 	"github.com/droverhq/drover/services/fronts/aws/sigv4"
+	"github.com/droverhq/drover/services/fronts/device"
 )
 
 // serveHTTP opens AWS's API.
@@ -31,9 +32,10 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 		}
 		n.endpoints.HTTPData = data.url()
 	}
+	client := bus.NewClient(nc)
 	front := aws.Config{
-		Client: bus.NewClient(nc), Account: n.cfg.Account, Region: n.cfg.Region,
-		Data: http.NotFoundHandler(), DataOperation: func(string, string) string { return "" },
+		Client: client, Account: n.cfg.Account, Region: n.cfg.Region,
+		Data: device.NewHandler(device.HandlerConfig{Client: client, CommandID: aws.CommandID}), DataOperation: nameDataOperation,
 		Verify: n.verify, Endpoint: n.addresses().endpoint,
 		Observe: newRequests(n.monitor.registry, n.cfg.HTTP.RequestLog).observe, Logger: n.cfg.Logger,
 	}

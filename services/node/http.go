@@ -59,38 +59,45 @@ func (c *Config) checkHTTP() error {
 	case h.Cert == "" && !loopback && !c.Insecure:
 		return fmt.Errorf("http: listening on %s would send everything in plain text: give it a certificate (--tls-cert, --tls-key), listen on 127.0.0.1, or allow it with --insecure", c.Listen)
 	}
-	return nil
+	_, err := h.tls()
+	return err
+}
+
+// tls is what the listeners speak; nil is plain text.
+func (h HTTP) tls() (*tls.Config, error) {
+	if h.Cert == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(h.Cert, h.Key)
+	if err != nil {
+		return nil, fmt.Errorf("http: the certificate %s with the key %s: %w", h.Cert, h.Key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // httpListener is one address of the HTTP front.
 type httpListener struct {
 	server *http.Server
 	net.Listener
-	scheme  string
 	stopMax time.Duration // how long stop waits
 }
 
 // listenHTTP binds a port, for as long as the node is open. Who connects waits until it is served.
 func (n *Node) listenHTTP(port int) (*httpListener, error) {
+	config, err := n.cfg.HTTP.tls()
+	if err != nil {
+		return nil, err
+	}
 	l, err := net.Listen("tcp", net.JoinHostPort(n.cfg.Listen, strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	s := &httpListener{Listener: l, scheme: "http", stopMax: httpStopMax, server: &http.Server{
-		MaxHeaderBytes:    httpHeaderBytes,
+	s := &httpListener{Listener: l, stopMax: httpStopMax, server: &http.Server{
+		TLSConfig: config, MaxHeaderBytes: httpHeaderBytes,
 		ReadHeaderTimeout: httpHeaderMax, ReadTimeout: httpReadMax, WriteTimeout: httpWriteMax, IdleTimeout: httpIdleMax,
 		ErrorLog: slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // of clients that cannot speak TLS, and the like
 	}}
 	n.entrances = append(n.entrances, s.stop)
-	if n.cfg.HTTP.Cert == "" {
-		return s, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(n.cfg.HTTP.Cert, n.cfg.HTTP.Key)
-	if err != nil {
-		return nil, fmt.Errorf("http: the certificate %s with the key %s: %w", n.cfg.HTTP.Cert, n.cfg.HTTP.Key, err)
-	}
-	s.scheme = "https"
-	s.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	return s, nil
 }
 
@@ -122,9 +129,13 @@ func (s *httpListener) stop() error {
 
 // url is where this machine reaches the listener.
 func (s *httpListener) url() string {
+	scheme := "http"
+	if s.server.TLSConfig != nil {
+		scheme = "https"
+	}
 	host, port, _ := net.SplitHostPort(s.Addr().String()) // it is one
 	if net.ParseIP(host).IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return s.scheme + "://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

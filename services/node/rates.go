@@ -4,6 +4,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/droverhq/drover/services/fronts/aws"
+	"github.com/droverhq/drover/services/fronts/device"
 )
 
 // quota is how many requests a second AWS takes of operations: of each of them, or of all together.
@@ -35,8 +36,16 @@ var awsRates = []quota{
 	}},
 }
 
-// dataOperation is what an operation of the data plane is called here: two of them have names of the control plane too.
+// dataOperation is what an operation of the data plane is called here, where DescribeJobExecution is one of either plane.
 func dataOperation(name string) string { return string(aws.Data) + ":" + name }
+
+func nameDataOperation(method, escapedPath string) string {
+	name := device.Operation(method, escapedPath)
+	if name == "" {
+		return ""
+	}
+	return dataOperation(name)
+}
 
 // throttle makes what says whether an operation may be carried out now by these rates, in this process. After a pause a
 // second's worth may come at once.
