@@ -35,7 +35,7 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 	client := bus.NewClient(nc)
 	front := aws.Config{
 		Client: client, Account: n.cfg.Account, Region: n.cfg.Region,
-		Data: device.NewHandler(device.HandlerConfig{Client: client, CommandID: aws.CommandID}), DataOperation: nameDataOperation,
+		Data: device.NewHandler(device.HandlerConfig{Client: client}), DataOperation: nameDataOperation,
 		Verify: n.verify, Endpoint: n.addresses().endpoint,
 		Observe: newRequests(n.monitor.registry, n.cfg.HTTP.RequestLog).observe, Logger: n.cfg.Logger,
 	}
@@ -55,7 +55,7 @@ func (n *Node) verify(r *http.Request, body []byte, now time.Time) (sigv4.Identi
 	if n.cfg.HTTP.NoAuth && r.Header.Get("Authorization") == "" {
 		return sigv4.Identity{}, nil
 	}
-	return sigv4.Identity{}, &sigv4.Error{Name: "UnrecognizedClientException", Message: "The security token included in the request is invalid."}
+	return sigv4.Verify(r, body, now, func(string) (string, bool) { return "", false })
 }
 
 // addresses are what clients are told of where to go on: those that were configured, else the host by which a client came
