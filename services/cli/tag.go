@@ -17,24 +17,6 @@ what they stand on.`,
 		tagAdd(a), tagRemove(a), tagList(a))
 }
 
-// ofRegistry says whether a resource is kept by the registry (groups, thing types) and not by the job service. It
-// returns the resource as the owners name it.
-func ofRegistry(s string) (resource string, registry bool, err error) {
-	kind, name, ok := strings.Cut(s, "/")
-	if strings.HasPrefix(s, "arn:") {
-		kind = kind[strings.LastIndexByte(kind, ':')+1:]
-	}
-	if ok && name != "" {
-		switch kind {
-		case "job", "template", "jobtemplate":
-			return s, false, nil
-		case "group", "thinggroup", "thing-type", "thingtype":
-			return s, true, nil
-		}
-	}
-	return "", false, invalid("resourceArn", "%.80q is none of job/ID, template/ID, group/NAME, thing-type/NAME, or an ARN of one", s)
-}
-
 type tagView struct {
 	Key   string `json:"Key"`
 	Value string `json:"Value"`

@@ -6,6 +6,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func tagAdd(a *app) *cobra.Command {
@@ -17,7 +18,8 @@ func tagAdd(a *app) *cobra.Command {
   drover tag add thing-type/press cost-center=4711`,
 		Args: takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			resource, registry, err := ofRegistry(args[0])
+			resource := args[0]
+			registry, err := body.OfRegistry(resource)
 			if err != nil {
 				return err
 			}

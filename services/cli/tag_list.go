@@ -5,6 +5,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func tagList(a *app) *cobra.Command {
@@ -15,7 +16,8 @@ func tagList(a *app) *cobra.Command {
 		Example: `  drover tag list group/press-line`,
 		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			resource, registry, err := ofRegistry(args[0])
+			resource := args[0]
+			registry, err := body.OfRegistry(resource)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func tagRemove(a *app) *cobra.Command {
@@ -16,7 +17,8 @@ func tagRemove(a *app) *cobra.Command {
 		Example: `  drover tag remove job/fw-1 team`,
 		Args:    takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			resource, registry, err := ofRegistry(args[0])
+			resource := args[0]
+			registry, err := body.OfRegistry(resource)
 			if err != nil {
 				return err
 			}

@@ -17,7 +17,7 @@ func createGroup(s *core.Step, cmd *v1.CreateGroup) (*v1.CreateGroupReply, error
 		if err := checkRepeat(s, number, e); err != nil {
 			return nil, err
 		}
-		return &v1.CreateGroupReply{Position: s.Position(), Existed: true}, nil
+		return &v1.CreateGroupReply{Position: s.Position(), Existed: true, Number: number}, nil
 	}
 	if e.Parent != "" {
 		if err := checkParent(s, id.Group(e.Parent)); err != nil {
@@ -26,7 +26,7 @@ func createGroup(s *core.Step, cmd *v1.CreateGroup) (*v1.CreateGroupReply, error
 	}
 	e.Number = s.Place().ID()
 	s.Emit(&v1.Event{Event: &v1.Event_GroupCreated{GroupCreated: e}}, nil)
-	return &v1.CreateGroupReply{Position: s.Position()}, nil
+	return &v1.CreateGroupReply{Position: s.Position(), Number: e.Number}, nil
 }
 
 // newGroup checks a new group without any state.

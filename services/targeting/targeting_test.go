@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
@@ -245,7 +246,7 @@ func TestAnAcceptedCommandChangesNothingWhenRepeated(t *testing.T) {
 		name          string
 		cmd           proto.Message
 		events        int
-		first, second proto.Message // replies, without position
+		first, second proto.Message // replies, without position and number
 	}{
 		{"create things", things("a", "b"), 2, &v1.CreateThingsReply{Created: 2}, &v1.CreateThingsReply{Existing: 2}},
 		{"create some that exist", things("thing-00003", "b"), 1, &v1.CreateThingsReply{Created: 1, Existing: 1}, &v1.CreateThingsReply{Existing: 2}},
@@ -275,12 +276,33 @@ func TestAnAcceptedCommandChangesNothingWhenRepeated(t *testing.T) {
 					t.Errorf("decision %d: position %v", i+1, p)
 				}
 				got := proto.Clone(reply)
-				got.ProtoReflect().Clear(got.ProtoReflect().Descriptor().Fields().ByName("position"))
+				for _, name := range []protoreflect.Name{"position", "number"} {
+					if field := got.ProtoReflect().Descriptor().Fields().ByName(name); field != nil {
+						got.ProtoReflect().Clear(field)
+					}
+				}
 				if !proto.Equal(got, want) {
 					t.Errorf("decision %d: got %v, want %v", i+1, got, want)
 				}
 			}
 		})
+	}
+}
+
+// Number is what AWS's ids are made of.
+func TestACreationTellsTheNumberAndSoDoesItsRepeat(t *testing.T) {
+	f := newFixture(t)
+	number := func(cmd proto.Message) uint64 { return f.must(cmd).(interface{ GetNumber() uint64 }).GetNumber() }
+	first := number(things("a"))
+	if first == 0 || first != f.Fresh[0].Event.GetThingCreated().Thing.Number || number(things("a")) != first || number(things("a", "b")) != 0 {
+		t.Errorf("thing a is %d", first)
+	}
+	if n := number(&v1.CreateThings{Things: []*v1.NewThing{{Name: "arn:aws:iot:eu-west-1:1:thing/a"}}}); n != first {
+		t.Errorf("thing a by its ARN is %d, by its name %d", n, first)
+	}
+	first = number(&v1.CreateGroup{Group: "g"})
+	if first == 0 || first != f.Fresh[0].Event.GetGroupCreated().Number || number(&v1.CreateGroup{Group: "g"}) != first {
+		t.Errorf("group g is %d", first)
 	}
 }
 

@@ -59,11 +59,16 @@ func createThings(s *core.Step, cmd *v1.CreateThings) (*v1.CreateThingsReply, er
 		t.Thing.Number = s.Place().ID()
 		s.Emit(&v1.Event{Event: &v1.Event_ThingCreated{ThingCreated: t}}, nil)
 	}
-	return &v1.CreateThingsReply{
+	reply := &v1.CreateThingsReply{
 		Position: s.Position(),
 		Created:  uint32(len(fresh)),
 		Existing: uint32(len(cmd.Things) - len(fresh)),
-	}, nil
+	}
+	if len(cmd.Things) == 1 {
+		name, _ := parseThing(cmd.Things[0].GetName())
+		reply.Number, _, _ = findThing(s, name)
+	}
+	return reply, nil
 }
 
 // newThing checks a new thing without any state.

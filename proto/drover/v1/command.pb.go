@@ -1735,10 +1735,12 @@ func (x *NewThing) GetAttributes() []*Attribute {
 }
 
 type CreateThingsReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	Created       uint32                 `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
-	Existing      uint32                 `protobuf:"varint,3,opt,name=existing,proto3" json:"existing,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Created  uint32                 `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	Existing uint32                 `protobuf:"varint,3,opt,name=existing,proto3" json:"existing,omitempty"`
+	// The thing's number, if the command names one alone.
+	Number        uint64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1790,6 +1792,13 @@ func (x *CreateThingsReply) GetCreated() uint32 {
 func (x *CreateThingsReply) GetExisting() uint32 {
 	if x != nil {
 		return x.Existing
+	}
+	return 0
+}
+
+func (x *CreateThingsReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
 	}
 	return 0
 }
@@ -2783,9 +2792,11 @@ func (x *CreateGroup) GetTags() []*Tag {
 }
 
 type CreateGroupReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	Existed       bool                   `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Existed  bool                   `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	// The group's.
+	Number        uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2832,6 +2843,13 @@ func (x *CreateGroupReply) GetExisted() bool {
 		return x.Existed
 	}
 	return false
+}
+
+func (x *CreateGroupReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 // AddThings (targeting): at most 1,000 things, 32 KiB of names, into one static group. All or none.
@@ -4573,11 +4591,12 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"thing_type\x18\x02 \x01(\tR\tthingType\x124\n" +
 	"\n" +
 	"attributes\x18\x03 \x03(\v2\x14.drover.v1.AttributeR\n" +
-	"attributes\"z\n" +
+	"attributes\"\x92\x01\n" +
 	"\x11CreateThingsReply\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\rR\acreated\x12\x1a\n" +
-	"\bexisting\x18\x03 \x01(\rR\bexisting\"\xa4\x02\n" +
+	"\bexisting\x18\x03 \x01(\rR\bexisting\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\"\xa4\x02\n" +
 	"\vUpdateThing\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\n" +
@@ -4651,10 +4670,11 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x04 \x03(\v2\x14.drover.v1.AttributeR\n" +
 	"attributes\x12\"\n" +
-	"\x04tags\x18\x05 \x03(\v2\x0e.drover.v1.TagR\x04tags\"]\n" +
+	"\x04tags\x18\x05 \x03(\v2\x0e.drover.v1.TagR\x04tags\"u\n" +
 	"\x10CreateGroupReply\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x18\n" +
-	"\aexisted\x18\x02 \x01(\bR\aexisted\"9\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\"9\n" +
 	"\tAddThings\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
 	"\x06things\x18\x02 \x03(\tR\x06things\"Y\n" +

@@ -47,6 +47,15 @@ func (a *answer) write(status int, v any) {
 	_, _ = a.Write(text)
 }
 
+// rows says a list in AWS's words. An empty one is a list too, never null.
+func rows[T, R any](list []T, row func(T) R) []R {
+	told := make([]R, 0, len(list))
+	for _, item := range list {
+		told = append(told, row(item))
+	}
+	return told
+}
+
 // moment is a time, ms since the Unix epoch, as the control plane writes it: seconds with a fraction. Members of this type
 // have omitzero: 0 is no time. (specification §1.3)
 type moment int64

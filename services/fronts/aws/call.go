@@ -31,9 +31,13 @@ type call struct {
 // fresh: a read sees what was written before it. (design §5)
 var fresh = &v1.Freshness{Fresh: true}
 
-// ask sends a query.
+// ask sends a query. An answer that is older than was asked for is none: who asks again finds the models further on.
 func ask[Q, R proto.Message](c *call, o bus.Op[Q, R], q Q) (R, error) {
-	return o.Call(c, c.front.Client, q)
+	reply, err := o.Call(c, c.front.Client, q)
+	if s, ok := any(reply).(interface{ GetStamp() *v1.Stamp }); ok && err == nil && s.GetStamp().GetBehind() {
+		err = v1.Refuse(v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE, "", "the answer would be older than the request; ask again")
+	}
+	return reply, err
 }
 
 // tell sends a command, as the one that this request is.
