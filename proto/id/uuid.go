@@ -14,6 +14,9 @@ func ThingID(name string, number uint64) string { return UUID("thing", name, num
 // GroupID is AWS's thingGroupId, the same for a group.
 func GroupID(name string, number uint64) string { return UUID("group", name, number) }
 
+// ThingTypeID is AWS's thingTypeId. It is made of the name alone: a type that is created again under the same name has the same.
+func ThingTypeID(name string) string { return UUID("thing-type", name, 0) }
+
 // UUID is the same for the same values, for ever.
 func UUID(kind, name string, number uint64) string {
 	data, _ := json.Marshal([]any{kind, name, number}) // texts and a number alone

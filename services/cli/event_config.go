@@ -16,7 +16,8 @@ import (
 func eventConfigCommand(a *app) *cobra.Command {
 	return parent("event-config", "Choose which events are published to $aws/events",
 		`Events of AWS's shape go to $aws/events/… on the broker, category by category; all categories are off at first. The record
-(drover events) and the feed have every event, whatever is chosen here.`,
+(drover events) and the feed have every event, whatever is chosen here. POLICY, CERTIFICATE and CA_CERTIFICATE can be
+switched on, as on AWS, and tell nothing: Drover has no such things.`,
 		`  drover event-config show
   drover event-config set JOB=on JOB_EXECUTION=on`,
 		eventConfigShow(a), eventConfigSet(a))

@@ -13,7 +13,8 @@ import (
 )
 
 // Row 20 of the checklist: events are off by default; a cancel and a deletion have two phases; the end of an execution is
-// told. They are heard over MQTT at the leaf, where AWS's clients are, of the real program.
+// told; the registry's events have AWS's topics, each category its own. They are heard over MQTT at the leaf, where AWS's clients are,
+// of the real program.
 // Broken once by leaving out the stream's import into the leaf's account: nothing was heard.
 func TestSpec11_20_EventsAreToldByCategory(t *testing.T) {
 	t.Parallel()
@@ -39,11 +40,12 @@ func TestSpec11_20_EventsAreToldByCategory(t *testing.T) {
 		}
 	}
 	defer client.Disconnect(0)
-	topics := func() []string {
+	heardAll := func() map[string]string {
 		mu.Lock()
 		defer mu.Unlock()
-		return slices.Sorted(maps.Keys(heard))
+		return maps.Clone(heard)
 	}
+	topics := func() []string { return slices.Sorted(maps.Keys(heardAll())) }
 
 	d.run("thing", "create", "lamp") // is not told
 	d.run("event-config", "set", "JOB=on", "JOB_EXECUTION=on")
@@ -67,20 +69,37 @@ func TestSpec11_20_EventsAreToldByCategory(t *testing.T) {
 	if got := about(); !slices.Equal(got, want) {
 		t.Errorf("heard %v", got)
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	for topic := range heardAll() {
+		if strings.HasPrefix(topic, "$aws/events/thing") {
+			t.Errorf("%s was told, and its category is off", topic)
+		}
+	}
+
+	d.run("event-config", "set", "THING_GROUP=on", "THING_GROUP_HIERARCHY=on", "THING_TYPE=on", "THING_TYPE_ASSOCIATION=on", "CERTIFICATE=on")
+	d.run("group", "create", "plant")
+	d.run("group", "create", "hall", "--parent", "plant", "--description", "north")
+	d.run("group", "delete", "hall")
+	d.run("thing-type", "create", "lamps")
+	d.run("thing", "update", "lamp", "--type", "lamps")
+	registry := []string{
+		"$aws/events/thingGroup/plant/created", "$aws/events/thingGroup/hall/created", "$aws/events/thingGroup/hall/deleted",
+		"$aws/events/thingGroupHierarchy/thingGroup/plant/childThingGroup/hall/added", "$aws/events/thingGroupHierarchy/thingGroup/plant/childThingGroup/hall/removed",
+		"$aws/events/thingType/lamps/created", "$aws/events/thingTypeAssociation/thing/lamp/thingType/lamps/added",
+	}
+	d.eventually(patience, "the registry's events are told", func() bool {
+		got := topics()
+		return !slices.ContainsFunc(registry, func(topic string) bool { return !slices.Contains(got, topic) })
+	})
+	got := heardAll()
 	for topic, text := range map[string]string{
 		"$aws/events/job/fw/cancellation_in_progress": `"comment":"wrong valves"`,
 		"$aws/events/job/fw/deleted":                  `"description":"valves"`,
 		"$aws/events/jobExecution/fw/canceled":        `"thingArn":"arn:aws:iot:us-east-1:123456789012:thing/lamp"`,
+		"$aws/events/thingGroup/hall/created":         `"rootToParentThingGroups":[{"groupArn":"arn:aws:iot:us-east-1:123456789012:thinggroup/plant"`,
+		"$aws/events/thingGroup/hall/deleted":         `"parentGroupName":"plant"`,
 	} {
-		if !strings.Contains(heard[topic], text) {
-			t.Errorf("%s: %s", topic, heard[topic])
-		}
-	}
-	for topic := range heard {
-		if strings.HasPrefix(topic, "$aws/events/thing") {
-			t.Errorf("%s was told, and its category is off", topic)
+		if !strings.Contains(got[topic], text) {
+			t.Errorf("%s: %s", topic, got[topic])
 		}
 	}
 }

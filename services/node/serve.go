@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/droverhq/drover/eventstore"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
@@ -150,10 +149,8 @@ func (n *Node) serveTopics(ctx, running context.Context) error {
 	}
 	t, err := topics.New(topics.Config{
 		Conn: nc, Client: bus.NewClient(questions), Logger: n.cfg.Logger,
-		Created: func(ctx context.Context, number uint64) (*v1.JobCreated, error) {
-			return createdAs(ctx, n.logs[0], number)
-		},
-		Names: topics.Names{Region: n.cfg.Region, Account: n.cfg.Account},
+		Creation: n.creation,
+		Names:    topics.Names{Region: n.cfg.Region, Account: n.cfg.Account},
 	})
 	if err != nil {
 		return err
@@ -162,19 +159,22 @@ func (n *Node) serveTopics(ctx, running context.Context) error {
 	return nil
 }
 
-// createdAs reads in log.job what a job was created as. A job number is the place of its JobCreated.
-func createdAs(ctx context.Context, jobs *eventstore.Log, number uint64) (*v1.JobCreated, error) {
+// creation reads the event that the number of a job, a thing or a group is the place of.
+func (n *Node) creation(ctx context.Context, log id.Log, number uint64) (*v1.Event, error) {
 	commit, entry := id.SplitNumber(number)
-	c, err := jobs.Read(ctx, commit)
-	if err != nil {
-		return nil, err
-	}
-	if entry < len(c.Entries) {
-		if created := c.Entries[entry].GetEvent().GetJobCreated(); created != nil {
-			return created, nil
+	for _, l := range n.logs {
+		if l.Name() != log {
+			continue
+		}
+		c, err := l.Read(ctx, commit)
+		if err != nil {
+			return nil, err
+		}
+		if entry < len(c.Entries) {
+			return c.Entries[entry].GetEvent(), nil
 		}
 	}
-	return nil, fmt.Errorf("no job was created at job@%d.%d", commit, entry)
+	return nil, fmt.Errorf("nothing was created at %s", id.FormatPosition(log.Position(commit, entry)))
 }
 
 // within waits for f for so long, and lets it go on alone after that.

@@ -164,6 +164,11 @@ func TestUpdateThing(t *testing.T) {
 			Thing: &v1.ThingRef{Name: "a", Number: number}, Version: version, ThingType: thingType, Attributes: attributes(list...),
 		}}}}
 	}
+	was := func(before string, list []*v1.Event) []*v1.Event {
+		e := list[0].GetThingUpdated()
+		e.TypeChanged, e.TypeBefore = true, before
+		return list
+	}
 	merge := func(list ...string) *v1.UpdateThing {
 		return &v1.UpdateThing{Name: "a", ChangeAttributes: true, Merge: true, Attributes: attributes(list...)}
 	}
@@ -189,15 +194,18 @@ func TestUpdateThing(t *testing.T) {
 		{name: "replace with what is there", cmd: replace("site=oslo", "line=3")},
 		{name: "attributes that are not to be changed", cmd: &v1.UpdateThing{Name: "a", Attributes: attributes("b=1")}, code: codeInvalid, says: "not to be changed"},
 		{name: "a second change", given: []proto.Message{merge("line=4")}, cmd: merge("line=5"), then: updated(3, "press", "line=5", "site=oslo")},
-		{name: "a type", cmd: toType("drill"), then: updated(2, "drill", "line=3", "site=oslo")},
+		{name: "a type", cmd: toType("drill"), then: was("press", updated(2, "drill", "line=3", "site=oslo"))},
+		{name: "a type for a thing that had none", cmd: &v1.UpdateThing{Name: "plain", ThingType: proto.String("drill")}, then: []*v1.Event{{Event: &v1.Event_ThingUpdated{
+			ThingUpdated: &v1.ThingUpdated{Thing: &v1.ThingRef{Name: "plain", Number: id.Number(5, 0)}, Version: 2, ThingType: "drill", TypeChanged: true},
+		}}}},
 		{name: "the same type", cmd: toType("press")},
 		{name: "the same type, deprecated since", given: []proto.Message{deprecate("press")}, cmd: &v1.UpdateThing{Name: "a", ThingType: proto.String("press"), ChangeAttributes: true}, then: updated(2, "press")},
 		{name: "an unknown type", cmd: toType("other"), code: codeNotFound},
 		{name: "a deprecated type", cmd: toType("old"), code: codeInvalid, says: "deprecated"},
 		{name: "an empty type", cmd: toType(""), code: codeInvalid, says: "removeThingType"},
 		{name: "a type and none", cmd: &v1.UpdateThing{Name: "a", ThingType: proto.String("drill"), RemoveThingType: true}, code: codeInvalid, says: "one of the two"},
-		{name: "no type", cmd: expected(0), then: updated(2, "", "line=3", "site=oslo")},
-		{name: "the version that is there", cmd: expected(1), then: updated(2, "", "line=3", "site=oslo")},
+		{name: "no type", cmd: expected(0), then: was("press", updated(2, "", "line=3", "site=oslo"))},
+		{name: "the version that is there", cmd: expected(1), then: was("press", updated(2, "", "line=3", "site=oslo"))},
 		{name: "another version", cmd: expected(2), code: codeVersion, says: "found version 1"},
 		{name: "the version before", given: []proto.Message{merge("line=4")}, cmd: expected(1), code: codeVersion, says: "found version 2"},
 		{name: "50 attributes with a type", cmd: replace(many(50)...), then: updated(2, "press", many(50)...)},

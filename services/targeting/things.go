@@ -135,6 +135,7 @@ func updateThing(s *core.Step, cmd *v1.UpdateThing) (*v1.UpdateThingReply, error
 		if err := checkTypeOffered(s, e.ThingType); err != nil {
 			return nil, err
 		}
+		e.TypeChanged, e.TypeBefore = true, old.thingType
 	}
 	if err := checkThingAttributes(string(name), e.ThingType, e.Attributes); err != nil {
 		return nil, err

@@ -2943,7 +2943,10 @@ type ThingUpdated struct {
 	ThingType  string                 `protobuf:"bytes,2,opt,name=thing_type,json=thingType,proto3" json:"thing_type,omitempty"`
 	Attributes []*Attribute           `protobuf:"bytes,3,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	// 1 at creation.
-	Version       uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	// The thing has another type than before, and which it had; empty is none. Absent in older logs.
+	TypeChanged   bool   `protobuf:"varint,5,opt,name=type_changed,json=typeChanged,proto3" json:"type_changed,omitempty"`
+	TypeBefore    string `protobuf:"bytes,6,opt,name=type_before,json=typeBefore,proto3" json:"type_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3004,6 +3007,20 @@ func (x *ThingUpdated) GetVersion() uint64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *ThingUpdated) GetTypeChanged() bool {
+	if x != nil {
+		return x.TypeChanged
+	}
+	return false
+}
+
+func (x *ThingUpdated) GetTypeBefore() string {
+	if x != nil {
+		return x.TypeBefore
+	}
+	return ""
 }
 
 // ThingDeleted (log.targeting). It has left every group: a ThingLeft for each stands before it in the same commit.
@@ -6959,7 +6976,7 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"thing_type\x18\x02 \x01(\tR\tthingType\x124\n" +
 	"\n" +
 	"attributes\x18\x03 \x03(\v2\x14.drover.v1.AttributeR\n" +
-	"attributes\"\xa8\x01\n" +
+	"attributes\"\xec\x01\n" +
 	"\fThingUpdated\x12)\n" +
 	"\x05thing\x18\x01 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\x12\x1d\n" +
 	"\n" +
@@ -6967,7 +6984,10 @@ const file_drover_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x03 \x03(\v2\x14.drover.v1.AttributeR\n" +
 	"attributes\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x04R\aversion\"9\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\x12!\n" +
+	"\ftype_changed\x18\x05 \x01(\bR\vtypeChanged\x12\x1f\n" +
+	"\vtype_before\x18\x06 \x01(\tR\n" +
+	"typeBefore\"9\n" +
 	"\fThingDeleted\x12)\n" +
 	"\x05thing\x18\x01 \x01(\v2\x13.drover.v1.ThingRefR\x05thing\"\xd0\x01\n" +
 	"\fGroupCreated\x12\x14\n" +

@@ -18,12 +18,6 @@ func (n Names) arn(kind, name string) string {
 	return "arn:aws:iot:" + n.Region + ":" + n.Account + ":" + kind + "/" + name
 }
 
-// about is what a job's event tells beside the event itself.
-type about struct {
-	job    *v1.JobRow
-	counts *v1.JobCounts
-}
-
 // message is one event on its topic, as a subject of NATS: the topic with dots in place of slashes.
 type message struct {
 	subject string
@@ -43,11 +37,26 @@ func filters(c v1.EventCategory) []string {
 	case v1.EventCategory_EVENT_CATEGORY_JOB_EXECUTION:
 		return []string{"drover.feed.execution.ExecutionChanged.*", "drover.feed.execution.ExecutionDeleted.*"}
 	case v1.EventCategory_EVENT_CATEGORY_THING:
-		return []string{"drover.feed.targeting.ThingCreated.*", "drover.feed.targeting.ThingUpdated.*", "drover.feed.targeting.ThingDeleted.*"}
+		return registry("ThingCreated", "ThingUpdated", "ThingDeleted")
+	case v1.EventCategory_EVENT_CATEGORY_THING_GROUP:
+		return registry("GroupCreated", "GroupUpdated", "GroupDeleted")
 	case v1.EventCategory_EVENT_CATEGORY_THING_GROUP_MEMBERSHIP:
-		return []string{"drover.feed.targeting.ThingJoined.*", "drover.feed.targeting.ThingLeft.*"}
+		return registry("ThingJoined", "ThingLeft")
+	case v1.EventCategory_EVENT_CATEGORY_THING_GROUP_HIERARCHY:
+		return registry("GroupCreated", "GroupDeleted")
+	case v1.EventCategory_EVENT_CATEGORY_THING_TYPE:
+		return registry("ThingTypeCreated", "ThingTypeDeprecated", "ThingTypeDeleted")
+	case v1.EventCategory_EVENT_CATEGORY_THING_TYPE_ASSOCIATION:
+		return registry("ThingCreated", "ThingUpdated")
 	}
 	return nil
+}
+
+func registry(events ...string) (subjects []string) {
+	for _, e := range events {
+		subjects = append(subjects, "drover.feed.targeting."+e+".*")
+	}
+	return subjects
 }
 
 // jobWord is the operation of a job's event, or empty.
@@ -67,36 +76,36 @@ func jobWord(e *v1.Event) string {
 	return ""
 }
 
-// render makes the message of an event, or none: of an execution only ends are told. (specification §6.2 to §6.4)
-func (n Names) render(e *v1.RecordedEvent, a about) (message, bool) {
+// render makes the messages of an event in a category, mostly one: of an execution only ends are told. (specification §6.2 to
+// §6.4)
+func (n Names) render(category v1.EventCategory, e *v1.RecordedEvent, a about) []message {
 	event := e.GetEntry().GetEvent()
-	if word := jobWord(event); word != "" {
-		return n.job(e, word, a), true
-	}
-	switch x := event.GetEvent().(type) {
-	case *v1.Event_ExecutionChanged:
-		c := x.ExecutionChanged
-		if c.GetFrom() == c.GetTo() || !c.GetTo().Terminal() {
-			return message{}, false
+	switch category {
+	case v1.EventCategory_EVENT_CATEGORY_JOB:
+		if word := jobWord(event); word != "" {
+			return []message{n.job(e, word, a)}
 		}
-		return n.execution(e, strings.ToLower(c.GetTo().Word()), c.GetThing(), c.GetExecutionNumber(), c.GetVersionNumber(), c.GetStatusDetails()), true
-	case *v1.Event_ExecutionDeleted:
-		d := x.ExecutionDeleted
-		return n.execution(e, "deleted", d.GetThing().GetName(), d.GetExecutionNumber(), 0, nil), true
-	case *v1.Event_ThingCreated:
-		t := x.ThingCreated
-		return n.thing(e, "created", t.GetThing(), t.GetThingType(), t.GetAttributes(), 1), true
-	case *v1.Event_ThingUpdated:
-		t := x.ThingUpdated
-		return n.thing(e, "updated", t.GetThing(), t.GetThingType(), t.GetAttributes(), t.GetVersion()), true
-	case *v1.Event_ThingDeleted:
-		return n.thing(e, "deleted", x.ThingDeleted.GetThing(), "", nil, 0), true
-	case *v1.Event_ThingJoined:
-		return n.membership(e, "added", x.ThingJoined.GetGroup(), x.ThingJoined.GetThing()), true
-	case *v1.Event_ThingLeft:
-		return n.membership(e, "removed", x.ThingLeft.GetGroup(), x.ThingLeft.GetThing()), true
+	case v1.EventCategory_EVENT_CATEGORY_JOB_EXECUTION:
+		if c := event.GetExecutionChanged(); c.GetFrom() != c.GetTo() && c.GetTo().Terminal() {
+			return []message{n.execution(e, strings.ToLower(c.GetTo().Word()), c.GetThing(), c.GetExecutionNumber(), c.GetVersionNumber(), c.GetStatusDetails())}
+		}
+		if d := event.GetExecutionDeleted(); d != nil {
+			return []message{n.execution(e, "deleted", d.GetThing().GetName(), d.GetExecutionNumber(), 0, nil)}
+		}
+	case v1.EventCategory_EVENT_CATEGORY_THING:
+		return n.thing(e)
+	case v1.EventCategory_EVENT_CATEGORY_THING_GROUP:
+		return n.group(e, a)
+	case v1.EventCategory_EVENT_CATEGORY_THING_GROUP_MEMBERSHIP:
+		return n.membership(e)
+	case v1.EventCategory_EVENT_CATEGORY_THING_GROUP_HIERARCHY:
+		return n.hierarchy(e, a)
+	case v1.EventCategory_EVENT_CATEGORY_THING_TYPE:
+		return n.thingType(e, a)
+	case v1.EventCategory_EVENT_CATEGORY_THING_TYPE_ASSOCIATION:
+		return n.association(e)
 	}
-	return message{}, false
+	return nil
 }
 
 type jobEvent struct {
@@ -127,7 +136,7 @@ type jobDetails struct {
 
 func (n Names) job(e *v1.RecordedEvent, word string, a about) message {
 	j := jobEvent{
-		EventType: "JOB", EventID: eventID(e), Timestamp: e.GetAtMs() / 1000, Operation: word, JobID: e.GetJobId(),
+		EventType: "JOB", EventID: eventID(e, ""), Timestamp: e.GetAtMs() / 1000, Operation: word, JobID: e.GetJobId(),
 		Status: strings.ToUpper(word), TargetSelection: strings.TrimPrefix(a.job.GetTargetSelection().String(), "TARGET_SELECTION_"),
 		Targets: []string{}, Description: a.job.GetDescription(), CreatedAt: a.job.GetCreatedAtMs(), LastUpdatedAt: e.GetAtMs(),
 	}
@@ -187,7 +196,7 @@ type executionEvent struct {
 
 func (n Names) execution(e *v1.RecordedEvent, word, thing string, number, version uint64, list []*v1.Detail) message {
 	x := executionEvent{
-		EventType: "JOB_EXECUTION", EventID: eventID(e), Timestamp: e.GetAtMs() / 1000, Operation: word, JobID: e.GetJobId(),
+		EventType: "JOB_EXECUTION", EventID: eventID(e, ""), Timestamp: e.GetAtMs() / 1000, Operation: word, JobID: e.GetJobId(),
 		ThingARN: n.arn("thing", thing), Status: strings.ToUpper(word), ExecutionNumber: number, VersionNumber: version,
 	}
 	for _, d := range list {
@@ -199,51 +208,6 @@ func (n Names) execution(e *v1.RecordedEvent, word, thing string, number, versio
 	return encode("jobExecution."+e.GetJobId()+"."+word, x)
 }
 
-type thingEvent struct {
-	EventType     string            `json:"eventType"`
-	EventID       string            `json:"eventId"`
-	Timestamp     int64             `json:"timestamp"`
-	Operation     string            `json:"operation"`
-	AccountID     string            `json:"accountId"`
-	ThingID       string            `json:"thingId"`
-	ThingName     string            `json:"thingName"`
-	VersionNumber uint64            `json:"versionNumber,omitempty"`
-	ThingTypeName *string           `json:"thingTypeName"`
-	Attributes    map[string]string `json:"attributes"`
-}
-
-func (n Names) thing(e *v1.RecordedEvent, word string, ref *v1.ThingRef, thingType string, list []*v1.Attribute, version uint64) message {
-	x := thingEvent{
-		EventType: "THING_EVENT", EventID: eventID(e), Timestamp: e.GetAtMs(), Operation: strings.ToUpper(word), AccountID: n.Account,
-		ThingID: id.ThingID(ref.GetName(), ref.GetNumber()), ThingName: ref.GetName(), VersionNumber: version, Attributes: map[string]string{},
-	}
-	if thingType != "" {
-		x.ThingTypeName = &thingType
-	}
-	for _, a := range list {
-		x.Attributes[a.GetName()] = a.GetValue()
-	}
-	return encode("thing."+ref.GetName()+"."+word, x)
-}
-
-type membershipEvent struct {
-	EventType string `json:"eventType"`
-	EventID   string `json:"eventId"`
-	Timestamp int64  `json:"timestamp"`
-	Operation string `json:"operation"`
-	AccountID string `json:"accountId"`
-	GroupARN  string `json:"groupArn"`
-	ThingARN  string `json:"thingArn"`
-	ThingID   string `json:"thingId"`
-}
-
-func (n Names) membership(e *v1.RecordedEvent, word, group string, ref *v1.ThingRef) message {
-	return encode("thingGroupMembership.thingGroup."+group+".thing."+ref.GetName()+"."+word, membershipEvent{
-		EventType: "THING_GROUP_MEMBERSHIP_EVENT", EventID: eventID(e), Timestamp: e.GetAtMs(), Operation: strings.ToUpper(word),
-		AccountID: n.Account, GroupARN: n.arn("thinggroup", group), ThingARN: n.arn("thing", ref.GetName()), ThingID: id.ThingID(ref.GetName(), ref.GetNumber()),
-	})
-}
-
 func encode(topic string, payload any) message {
 	data, err := json.Marshal(payload)
 	if err != nil {
@@ -252,8 +216,8 @@ func encode(topic string, payload any) message {
 	return message{subject: prefix + topic, payload: data}
 }
 
-// eventID is the same for the same event however often it is told: a receiver can know a repeat. It is made of the event's
-// place and time, which no two events of a system share.
-func eventID(e *v1.RecordedEvent) string {
-	return id.UUID("event", id.FormatPosition(e.GetPosition()), uint64(e.GetAtMs()))
+// eventID is the same for the same message however often it is told: a receiver can know a repeat. It is made of the event's
+// place and time, which no two events of a system share, and of which of the event's messages it is; the first has no word.
+func eventID(e *v1.RecordedEvent, which string) string {
+	return id.UUID("event", id.FormatPosition(e.GetPosition())+which, uint64(e.GetAtMs()))
 }

@@ -1,11 +1,11 @@
-// Package topics publishes what happens to jobs, executions, things and memberships on AWS's event topics,
-// $aws/events/…, for the categories that are switched on. (specification §6)
+// Package topics publishes what happens to jobs, executions and the registry on AWS's event topics, $aws/events/…, for the
+// categories that are switched on. (specification §6, and AWS's developer guide on registry events)
 //
 // It promises that an event of a category that was on when it was committed is published at least once, with the same
 // eventId each time. Like AWS it promises no order, and whoever is not subscribed when it comes does not get it. All
 // categories are off until ConfigureEvents switches them on; some events of the moments before may be told then, too. What
 // stands in the events it leaves to the feed, of which each category that is on has a durable consumer that all processes
-// share, and to the read models. (design §5)
+// share (consumers.go), and to the logs and the read models (about.go). (design §5)
 //
 // A crash between publishing and acknowledging leaves events that are published again.
 package topics
@@ -15,23 +15,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	js "github.com/nats-io/nats.go/jetstream"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/proto/id"
 	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/fronts/feed"
 )
 
 const (
-	consumerPrefix = "aws-events-"
 	// The configuration is looked at so often, and at once when the feed says that it changed.
 	lookEvery = 10 * time.Second
-	// Behind so much at most a consumer that has to be made anew begins.
-	replayMax = time.Hour
 	// fetchMax is how many events are published between two flushes.
 	fetchMax = 256
 	ackWait  = 30 * time.Second
@@ -47,9 +44,10 @@ type Config struct {
 	Conn *nats.Conn
 	// Client asks the read models.
 	Client *bus.Client
-	// Created reads what a job was created as, by its number: of a job that the read models no longer hold.
-	Created func(ctx context.Context, number uint64) (*v1.JobCreated, error)
-	Names   Names
+	// Creation reads the event that a number is the place of, in a log: what a job or a group was created as, also when the
+	// read models no longer hold it.
+	Creation func(ctx context.Context, log id.Log, number uint64) (*v1.Event, error)
+	Names    Names
 	// Logger gets what an operator should see; nil is slog.Default.
 	Logger *slog.Logger
 }
@@ -141,7 +139,7 @@ func (t *Topics) round(ctx context.Context, changed <-chan *nats.Msg) (worked bo
 }
 
 // pump publishes what a consumer hands out until ctx ends or something fails.
-func (t *Topics) pump(ctx context.Context, c js.Consumer) error {
+func (t *Topics) pump(ctx context.Context, c consumer) error {
 	for ctx.Err() == nil {
 		if err := t.publish(ctx, c); err != nil && ctx.Err() == nil {
 			return err
@@ -155,65 +153,15 @@ func (t *Topics) configuration(ctx context.Context) (*v1.DescribeEventConfigurat
 	return bus.DescribeEventConfigurations.Call(ctx, t.cfg.Client, &v1.DescribeEventConfigurations{Freshness: &v1.Freshness{Fresh: true}})
 }
 
-// consumers makes those of the categories that are on, from where they were switched on, and removes the others.
-func (t *Topics) consumers(ctx context.Context, c *v1.DescribeEventConfigurationsReply) (list []js.Consumer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 4*requestMax)
-	defer cancel()
-	stream, err := t.api.Stream(ctx, feed.StreamName)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range c.GetConfigurations() {
-		subjects := filters(e.GetCategory())
-		if len(subjects) == 0 {
-			continue
-		}
-		name := consumerPrefix + strings.TrimPrefix(e.GetCategory().String(), "EVENT_CATEGORY_")
-		have, err := stream.Consumer(ctx, name)
-		missing := errors.Is(err, js.ErrConsumerNotFound)
-		switch {
-		case err != nil && !missing:
-			return nil, err
-		case !e.GetEnabled() && missing:
-		case !e.GetEnabled():
-			err = stream.DeleteConsumer(ctx, name)
-			if errors.Is(err, js.ErrConsumerNotFound) { // another process was quicker
-				err = nil
-			}
-		case missing:
-			since := time.UnixMilli(e.GetChangedAtMs())
-			if earliest := time.Now().Add(-replayMax); since.Before(earliest) {
-				since = earliest
-			}
-			// Several processes may make it at once: what they ask for differs in the start at most.
-			have, err = stream.CreateConsumer(ctx, js.ConsumerConfig{
-				Durable: name, Name: name, Description: "Events for AWS's event topics",
-				AckPolicy: js.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: -1, MaxAckPending: 4 * fetchMax,
-				DeliverPolicy: js.DeliverByStartTimePolicy, OptStartTime: &since, FilterSubjects: subjects,
-			})
-			if errors.Is(err, js.ErrConsumerExists) {
-				have, err = stream.Consumer(ctx, name)
-			}
-		}
-		if err != nil && !(missing && !e.GetEnabled()) {
-			return nil, err
-		}
-		if e.GetEnabled() {
-			list = append(list, have)
-		}
-	}
-	return list, nil
-}
-
 // publish publishes what has come, flushes, and acknowledges it then. It waits a second for something to come.
-func (t *Topics) publish(ctx context.Context, consumer js.Consumer) error {
-	batch, err := consumer.Fetch(fetchMax, js.FetchMaxWait(time.Second))
+func (t *Topics) publish(ctx context.Context, c consumer) error {
+	batch, err := c.Fetch(fetchMax, js.FetchMaxWait(time.Second))
 	if err != nil {
 		return err
 	}
 	var done []js.Msg
 	for msg := range batch.Messages() {
-		if err := t.tell(ctx, msg); err != nil {
+		if err := t.tell(ctx, c.category, msg); err != nil {
 			t.cfg.Logger.Debug("an event is told later", "subject", msg.Subject(), "error", err)
 			_ = msg.NakWithDelay(time.Second)
 			continue
@@ -239,50 +187,22 @@ func (t *Topics) publish(ctx context.Context, consumer js.Consumer) error {
 	return nil
 }
 
-// tell publishes one event, if it is one that AWS tells. What does not decode is passed over: the feed's own readers name
-// it.
-func (t *Topics) tell(ctx context.Context, msg js.Msg) error {
+// tell publishes what AWS tells of an event in a category, which may be nothing. What does not decode is passed over: the
+// feed's own readers name it.
+func (t *Topics) tell(ctx context.Context, category v1.EventCategory, msg js.Msg) error {
 	event, err := feed.Decode(msg.Data())
 	if err != nil {
 		t.cfg.Logger.Error("the feed holds what is no event", "subject", msg.Subject(), "error", err)
 		return nil
 	}
-	var a about
-	if jobWord(event.GetEntry().GetEvent()) != "" {
-		if a, err = t.about(ctx, event); err != nil {
+	a, err := t.about(ctx, category, event)
+	if err != nil {
+		return err
+	}
+	for _, m := range t.cfg.Names.render(category, event, a) {
+		if err := t.cfg.Conn.Publish(m.subject, m.payload); err != nil {
 			return err
 		}
 	}
-	m, ok := t.cfg.Names.render(event, a)
-	if !ok {
-		return nil
-	}
-	return t.cfg.Conn.Publish(m.subject, m.payload)
-}
-
-// about is what the read models know of a job, as of the event at least; of one that they hold no more, what it was
-// created as.
-func (t *Topics) about(ctx context.Context, e *v1.RecordedEvent) (about, error) {
-	number := e.GetEntry().GetEvent().Job()
-	reply, err := bus.DescribeJob.Call(ctx, t.cfg.Client, &v1.DescribeJob{
-		JobId: e.GetJobId(), Freshness: &v1.Freshness{AtLeast: []*v1.Position{e.GetPosition()}},
-	})
-	if err == nil && reply.GetStamp().GetBehind() {
-		return about{}, errors.New("the read models are behind")
-	}
-	if err == nil && reply.GetJob().GetJob() == number {
-		return about{job: reply.GetJob(), counts: reply.GetCounts()}, nil
-	}
-	var refusal *v1.Refusal
-	if err != nil && !(errors.As(err, &refusal) && refusal.GetCode() == v1.RefusalCode_REFUSAL_CODE_NOT_FOUND) {
-		return about{}, err
-	}
-	created, err := t.cfg.Created(ctx, number)
-	if err != nil {
-		return about{}, err
-	}
-	return about{job: &v1.JobRow{
-		Job: number, JobId: created.GetJobId(), Targets: created.GetTargets(), TargetSelection: created.GetTargetSelection(),
-		Description: created.GetDescription(),
-	}}, nil
+	return nil
 }

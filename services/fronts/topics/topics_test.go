@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	js "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/droverhq/drover/eventstore"
 	"github.com/droverhq/drover/eventstore/eventstoretest"
@@ -23,6 +24,8 @@ import (
 	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/fronts/feed"
 )
+
+const execution = v1.EventCategory_EVENT_CATEGORY_JOB_EXECUTION
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
@@ -119,8 +122,8 @@ func (s *system) topics() *Topics {
 	nc := s.connect()
 	t, err := New(Config{
 		Conn: nc, Client: bus.NewClient(nc), Logger: quiet,
-		Created: func(context.Context, uint64) (*v1.JobCreated, error) {
-			return &v1.JobCreated{JobId: "fw", Description: "as it was created"}, nil
+		Creation: func(context.Context, id.Log, uint64) (*v1.Event, error) {
+			return &v1.Event{Event: &v1.Event_JobCreated{JobCreated: &v1.JobCreated{JobId: "fw", Description: "as it was created"}}}, nil
 		},
 	})
 	if err != nil {
@@ -250,6 +253,64 @@ func TestNothingIsMissedWhenOneIsReplaced(t *testing.T) {
 			t.Fatalf("%d of %d were told", len(ids), things)
 		}
 	}
+}
+
+// A process that is late takes a category for off, or on since an earlier time, that another one has switched on again. It
+// removes no consumer but those of earlier times; what an earlier version made goes as well.
+// Broken once by names without the time: the late process removed the consumer, and the event was not told.
+func TestALateProcessRemovesNothingOfALaterTime(t *testing.T) {
+	s := newSystem(t)
+	told := s.listen("$aws.events.>")
+	s.createJob()
+	one, late := s.topics(), s.topics()
+	ctx := t.Context()
+	at := func(on bool, ms int64) *v1.DescribeEventConfigurationsReply {
+		return &v1.DescribeEventConfigurationsReply{Configurations: []*v1.EventConfiguration{{Category: execution, Enabled: on, ChangedAtMs: ms}}}
+	}
+	now := time.Now().UnixMilli()
+	var stream js.Stream
+	for { // the feed makes it
+		var err error
+		if stream, err = one.api.Stream(ctx, feed.StreamName); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, name := range []string{"aws-events-JOB_EXECUTION", "aws-events-JOB", "another"} {
+		if _, err := stream.CreateConsumer(ctx, js.ConsumerConfig{Durable: name, FilterSubject: "drover.feed." + name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consumers := func(t *Topics, c *v1.DescribeEventConfigurationsReply) (names []string) {
+		if _, err := t.consumers(ctx, c); err != nil {
+			s.t.Fatal(err)
+		}
+		lister := stream.ConsumerNames(ctx)
+		for name := range lister.Name() {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return names
+	}
+	others := []string{"another", "aws-events-JOB"}
+	is := func(got []string, want ...string) {
+		t.Helper()
+		if want = append(slices.Clone(others), want...); !slices.Equal(got, want) {
+			t.Errorf("there are %v, want %v", got, want)
+		}
+	}
+	first, second := consumerName(execution, now-3000), consumerName(execution, now-1000)
+	is(consumers(one, at(true, now-3000)), first)
+	is(consumers(one, at(false, now-2000)))
+	is(consumers(one, at(true, now-1000)), second)
+	is(consumers(late, at(false, now-2000)), second)
+	is(consumers(late, at(true, now-3000)), first, second)
+	is(consumers(one, at(true, now-1000)), second)
+
+	s.configure(v1.EventCategory_EVENT_CATEGORY_JOB_EXECUTION)
+	s.start(one.Run)
+	s.ends(1)
+	s.await(told, "$aws.events.jobExecution.fw.succeeded")
 }
 
 func contains(m *nats.Msg, text string) bool { return strings.Contains(string(m.Data), text) }
