@@ -4,7 +4,7 @@
 //	stream   log-job-0001   log-execution-3-0001     the number counts the streams of a log's row, from 1
 //	subject  log.job.1      log.execution.3.1
 //
-// Registers are keys of the KV buckets drover-leases and drover-system.
+// Registers are keys of the KV buckets drover-leases, drover-system and drover-credentials.
 //
 // It promises eventstore.Backend's contract on one broker and on a cluster: an append is a single publish with the header
 // Nats-Expected-Last-Sequence, so it is atomic and fenced; it is durable when it is answered, provided that

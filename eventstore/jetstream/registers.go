@@ -26,6 +26,8 @@ const (
 	Leases Bucket = "drover-leases"
 	// System is kept in files, for ever: the record of a system's birth.
 	System Bucket = "drover-system"
+	// Credentials is kept in files, for ever: access keys, their secrets sealed. (fronts/aws/credential)
+	Credentials Bucket = "drover-credentials"
 )
 
 // leasesTTL is when a register of Leases is forgotten. Nobody decides by it.

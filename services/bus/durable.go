@@ -111,7 +111,7 @@ type Command interface {
 }
 
 // durable are the commands that the inbox takes: those of operators and integrators, all but what devices ask for
-// themselves, and what is asked of the inbox itself.
+// themselves, what is asked of the inbox itself, and access keys, whose secrets no stream shall keep.
 var durable = []Command{
 	named[*v1.CreateJob, *v1.CreateJobReply]{CreateJob},
 	named[*v1.CancelJob, *v1.CancelJobReply]{CancelJob},

@@ -76,6 +76,13 @@ var (
 	GetOutcome  = query[*v1.GetOutcome, *v1.Outcome]("inbox", "outcome")
 )
 
+// Commands and questions about access keys, answered by any process of the HTTP front.
+var (
+	CreateCredential = sharedCommand[*v1.CreateCredential, *v1.CreateCredentialReply]("credential", "create")
+	RevokeCredential = sharedCommand[*v1.RevokeCredential, *v1.RevokeCredentialReply]("credential", "revoke")
+	ListCredentials  = query[*v1.ListCredentials, *v1.ListCredentialsReply]("credential", "list")
+)
+
 // Questions about the feed and about the system itself.
 var (
 	ReadFeed       = query[*v1.ReadFeed, *v1.ReadFeedReply]("feed", "read")

@@ -101,7 +101,7 @@ Wherever a name is asked for, its ARN will do. Results go to stdout, everything 
 		&cobra.Group{ID: groupJobs, Title: "Jobs:"},
 		&cobra.Group{ID: groupRecord, Title: "Record:"},
 	)
-	add(root, groupRun, upCommand(a), brokerCommand(a), serveCommand(a), initCommand(a), secretsCommand(a), partitionsCommand(a), simulateCommand(a), healthCommand(a), versionCommand(a))
+	add(root, groupRun, upCommand(a), brokerCommand(a), serveCommand(a), initCommand(a), secretsCommand(a), credentialCommand(a), partitionsCommand(a), simulateCommand(a), healthCommand(a), versionCommand(a))
 	add(root, groupFleet, thingCommand(a), thingTypeCommand(a), groupCommand(a), tagCommand(a))
 	add(root, groupJobs, jobCommand(a), executionCommand(a), templateCommand(a), inboxCommand(a))
 	add(root, groupRecord, explainCommand(a), eventsCommand(a), eventConfigCommand(a), webhookCommand(a), auditCommand(a), logCommand(a), projectionsCommand(a))

@@ -4465,6 +4465,194 @@ func (x *DropPoisonReply) GetDropped() uint32 {
 	return 0
 }
 
+// CreateCredential makes an access key for AWS's API over HTTP.
+type CreateCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose it is, or what for: up to 128 characters.
+	Description   string `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateCredential) Reset() {
+	*x = CreateCredential{}
+	mi := &file_drover_v1_command_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCredential) ProtoMessage() {}
+
+func (x *CreateCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCredential.ProtoReflect.Descriptor instead.
+func (*CreateCredential) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *CreateCredential) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+type CreateCredentialReply struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Credential *Credential            `protobuf:"bytes,1,opt,name=credential,proto3" json:"credential,omitempty"`
+	// Told this once: 40 letters and digits.
+	SecretAccessKey string `protobuf:"bytes,2,opt,name=secret_access_key,json=secretAccessKey,proto3" json:"secret_access_key,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CreateCredentialReply) Reset() {
+	*x = CreateCredentialReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCredentialReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCredentialReply) ProtoMessage() {}
+
+func (x *CreateCredentialReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCredentialReply.ProtoReflect.Descriptor instead.
+func (*CreateCredentialReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *CreateCredentialReply) GetCredential() *Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *CreateCredentialReply) GetSecretAccessKey() string {
+	if x != nil {
+		return x.SecretAccessKey
+	}
+	return ""
+}
+
+// RevokeCredential ends an access key for good. One that was revoked before stays as it is.
+type RevokeCredential struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccessKeyId   string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeCredential) Reset() {
+	*x = RevokeCredential{}
+	mi := &file_drover_v1_command_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeCredential) ProtoMessage() {}
+
+func (x *RevokeCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeCredential.ProtoReflect.Descriptor instead.
+func (*RevokeCredential) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *RevokeCredential) GetAccessKeyId() string {
+	if x != nil {
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+type RevokeCredentialReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Credential    *Credential            `protobuf:"bytes,1,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeCredentialReply) Reset() {
+	*x = RevokeCredentialReply{}
+	mi := &file_drover_v1_command_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeCredentialReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeCredentialReply) ProtoMessage() {}
+
+func (x *RevokeCredentialReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_command_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeCredentialReply.ProtoReflect.Descriptor instead.
+func (*RevokeCredentialReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_command_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *RevokeCredentialReply) GetCredential() *Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
 var File_drover_v1_command_proto protoreflect.FileDescriptor
 
 const file_drover_v1_command_proto_rawDesc = "" +
@@ -4789,7 +4977,20 @@ const file_drover_v1_command_proto_rawDesc = "" +
 	"\anumbers\x18\x01 \x03(\x04R\anumbers\x12\x10\n" +
 	"\x03all\x18\x02 \x01(\bR\x03all\"+\n" +
 	"\x0fDropPoisonReply\x12\x18\n" +
-	"\adropped\x18\x01 \x01(\rR\adroppedB5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
+	"\adropped\x18\x01 \x01(\rR\adropped\"4\n" +
+	"\x10CreateCredential\x12 \n" +
+	"\vdescription\x18\x01 \x01(\tR\vdescription\"\x7f\n" +
+	"\x15CreateCredentialReply\x125\n" +
+	"\n" +
+	"credential\x18\x01 \x01(\v2\x15.drover.v1.CredentialR\n" +
+	"credential\x12/\n" +
+	"\x11secret_access_key\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0fsecretAccessKey\"6\n" +
+	"\x10RevokeCredential\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\"N\n" +
+	"\x15RevokeCredentialReply\x125\n" +
+	"\n" +
+	"credential\x18\x01 \x01(\v2\x15.drover.v1.CredentialR\n" +
+	"credentialB5Z3github.com/droverhq/drover/proto/drover/v1;droverv1b\x06proto3"
 
 var (
 	file_drover_v1_command_proto_rawDescOnce sync.Once
@@ -4803,7 +5004,7 @@ func file_drover_v1_command_proto_rawDescGZIP() []byte {
 	return file_drover_v1_command_proto_rawDescData
 }
 
-var file_drover_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_drover_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
 var file_drover_v1_command_proto_goTypes = []any{
 	(*CreateJob)(nil),                // 0: drover.v1.CreateJob
 	(*TargetsChecked)(nil),           // 1: drover.v1.TargetsChecked
@@ -4879,110 +5080,117 @@ var file_drover_v1_command_proto_goTypes = []any{
 	(*RetryPoisonReply)(nil),         // 71: drover.v1.RetryPoisonReply
 	(*DropPoison)(nil),               // 72: drover.v1.DropPoison
 	(*DropPoisonReply)(nil),          // 73: drover.v1.DropPoisonReply
-	(*Target)(nil),                   // 74: drover.v1.Target
-	(TargetSelection)(0),             // 75: drover.v1.TargetSelection
-	(*RolloutConfig)(nil),            // 76: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),            // 77: drover.v1.TimeoutConfig
-	(*AbortConfig)(nil),              // 78: drover.v1.AbortConfig
-	(*RetryConfig)(nil),              // 79: drover.v1.RetryConfig
-	(*SchedulingConfig)(nil),         // 80: drover.v1.SchedulingConfig
-	(*PresignedUrlConfig)(nil),       // 81: drover.v1.PresignedUrlConfig
-	(*Tag)(nil),                      // 82: drover.v1.Tag
-	(*Parameter)(nil),                // 83: drover.v1.Parameter
-	(*Position)(nil),                 // 84: drover.v1.Position
-	(*JobTemplate)(nil),              // 85: drover.v1.JobTemplate
-	(*EventConfiguration)(nil),       // 86: drover.v1.EventConfiguration
-	(*Reason)(nil),                   // 87: drover.v1.Reason
-	(*Attribute)(nil),                // 88: drover.v1.Attribute
-	(*Detail)(nil),                   // 89: drover.v1.Detail
-	(ExecutionStatus)(0),             // 90: drover.v1.ExecutionStatus
-	(*ExecutionState)(nil),           // 91: drover.v1.ExecutionState
+	(*CreateCredential)(nil),         // 74: drover.v1.CreateCredential
+	(*CreateCredentialReply)(nil),    // 75: drover.v1.CreateCredentialReply
+	(*RevokeCredential)(nil),         // 76: drover.v1.RevokeCredential
+	(*RevokeCredentialReply)(nil),    // 77: drover.v1.RevokeCredentialReply
+	(*Target)(nil),                   // 78: drover.v1.Target
+	(TargetSelection)(0),             // 79: drover.v1.TargetSelection
+	(*RolloutConfig)(nil),            // 80: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),            // 81: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),              // 82: drover.v1.AbortConfig
+	(*RetryConfig)(nil),              // 83: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),         // 84: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),       // 85: drover.v1.PresignedUrlConfig
+	(*Tag)(nil),                      // 86: drover.v1.Tag
+	(*Parameter)(nil),                // 87: drover.v1.Parameter
+	(*Position)(nil),                 // 88: drover.v1.Position
+	(*JobTemplate)(nil),              // 89: drover.v1.JobTemplate
+	(*EventConfiguration)(nil),       // 90: drover.v1.EventConfiguration
+	(*Reason)(nil),                   // 91: drover.v1.Reason
+	(*Attribute)(nil),                // 92: drover.v1.Attribute
+	(*Detail)(nil),                   // 93: drover.v1.Detail
+	(ExecutionStatus)(0),             // 94: drover.v1.ExecutionStatus
+	(*ExecutionState)(nil),           // 95: drover.v1.ExecutionState
+	(*Credential)(nil),               // 96: drover.v1.Credential
 }
 var file_drover_v1_command_proto_depIdxs = []int32{
-	74, // 0: drover.v1.CreateJob.targets:type_name -> drover.v1.Target
-	75, // 1: drover.v1.CreateJob.target_selection:type_name -> drover.v1.TargetSelection
-	76, // 2: drover.v1.CreateJob.rollout:type_name -> drover.v1.RolloutConfig
-	77, // 3: drover.v1.CreateJob.timeout:type_name -> drover.v1.TimeoutConfig
+	78, // 0: drover.v1.CreateJob.targets:type_name -> drover.v1.Target
+	79, // 1: drover.v1.CreateJob.target_selection:type_name -> drover.v1.TargetSelection
+	80, // 2: drover.v1.CreateJob.rollout:type_name -> drover.v1.RolloutConfig
+	81, // 3: drover.v1.CreateJob.timeout:type_name -> drover.v1.TimeoutConfig
 	1,  // 4: drover.v1.CreateJob.checked:type_name -> drover.v1.TargetsChecked
-	78, // 5: drover.v1.CreateJob.abort:type_name -> drover.v1.AbortConfig
-	79, // 6: drover.v1.CreateJob.retry:type_name -> drover.v1.RetryConfig
-	80, // 7: drover.v1.CreateJob.scheduling:type_name -> drover.v1.SchedulingConfig
-	81, // 8: drover.v1.CreateJob.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	82, // 9: drover.v1.CreateJob.tags:type_name -> drover.v1.Tag
-	83, // 10: drover.v1.CreateJob.document_parameters:type_name -> drover.v1.Parameter
-	74, // 11: drover.v1.TargetsChecked.unknown:type_name -> drover.v1.Target
-	84, // 12: drover.v1.CreateJobReply.position:type_name -> drover.v1.Position
-	84, // 13: drover.v1.CancelJobReply.position:type_name -> drover.v1.Position
-	81, // 14: drover.v1.UpdateJob.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	76, // 15: drover.v1.UpdateJob.rollout:type_name -> drover.v1.RolloutConfig
-	78, // 16: drover.v1.UpdateJob.abort:type_name -> drover.v1.AbortConfig
-	77, // 17: drover.v1.UpdateJob.timeout:type_name -> drover.v1.TimeoutConfig
-	79, // 18: drover.v1.UpdateJob.retry:type_name -> drover.v1.RetryConfig
-	84, // 19: drover.v1.UpdateJobReply.position:type_name -> drover.v1.Position
-	74, // 20: drover.v1.AssociateTargets.targets:type_name -> drover.v1.Target
+	82, // 5: drover.v1.CreateJob.abort:type_name -> drover.v1.AbortConfig
+	83, // 6: drover.v1.CreateJob.retry:type_name -> drover.v1.RetryConfig
+	84, // 7: drover.v1.CreateJob.scheduling:type_name -> drover.v1.SchedulingConfig
+	85, // 8: drover.v1.CreateJob.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	86, // 9: drover.v1.CreateJob.tags:type_name -> drover.v1.Tag
+	87, // 10: drover.v1.CreateJob.document_parameters:type_name -> drover.v1.Parameter
+	78, // 11: drover.v1.TargetsChecked.unknown:type_name -> drover.v1.Target
+	88, // 12: drover.v1.CreateJobReply.position:type_name -> drover.v1.Position
+	88, // 13: drover.v1.CancelJobReply.position:type_name -> drover.v1.Position
+	85, // 14: drover.v1.UpdateJob.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	80, // 15: drover.v1.UpdateJob.rollout:type_name -> drover.v1.RolloutConfig
+	82, // 16: drover.v1.UpdateJob.abort:type_name -> drover.v1.AbortConfig
+	81, // 17: drover.v1.UpdateJob.timeout:type_name -> drover.v1.TimeoutConfig
+	83, // 18: drover.v1.UpdateJob.retry:type_name -> drover.v1.RetryConfig
+	88, // 19: drover.v1.UpdateJobReply.position:type_name -> drover.v1.Position
+	78, // 20: drover.v1.AssociateTargets.targets:type_name -> drover.v1.Target
 	1,  // 21: drover.v1.AssociateTargets.checked:type_name -> drover.v1.TargetsChecked
-	84, // 22: drover.v1.AssociateTargetsReply.position:type_name -> drover.v1.Position
-	84, // 23: drover.v1.DeleteJobReply.position:type_name -> drover.v1.Position
-	85, // 24: drover.v1.CreateTemplate.template:type_name -> drover.v1.JobTemplate
-	82, // 25: drover.v1.CreateTemplate.tags:type_name -> drover.v1.Tag
-	84, // 26: drover.v1.CreateTemplateReply.position:type_name -> drover.v1.Position
-	84, // 27: drover.v1.DeleteTemplateReply.position:type_name -> drover.v1.Position
-	82, // 28: drover.v1.TagResource.tags:type_name -> drover.v1.Tag
-	84, // 29: drover.v1.TagResourceReply.position:type_name -> drover.v1.Position
-	84, // 30: drover.v1.UntagResourceReply.position:type_name -> drover.v1.Position
-	86, // 31: drover.v1.ConfigureEvents.configurations:type_name -> drover.v1.EventConfiguration
-	84, // 32: drover.v1.ConfigureEventsReply.position:type_name -> drover.v1.Position
+	88, // 22: drover.v1.AssociateTargetsReply.position:type_name -> drover.v1.Position
+	88, // 23: drover.v1.DeleteJobReply.position:type_name -> drover.v1.Position
+	89, // 24: drover.v1.CreateTemplate.template:type_name -> drover.v1.JobTemplate
+	86, // 25: drover.v1.CreateTemplate.tags:type_name -> drover.v1.Tag
+	88, // 26: drover.v1.CreateTemplateReply.position:type_name -> drover.v1.Position
+	88, // 27: drover.v1.DeleteTemplateReply.position:type_name -> drover.v1.Position
+	86, // 28: drover.v1.TagResource.tags:type_name -> drover.v1.Tag
+	88, // 29: drover.v1.TagResourceReply.position:type_name -> drover.v1.Position
+	88, // 30: drover.v1.UntagResourceReply.position:type_name -> drover.v1.Position
+	90, // 31: drover.v1.ConfigureEvents.configurations:type_name -> drover.v1.EventConfiguration
+	88, // 32: drover.v1.ConfigureEventsReply.position:type_name -> drover.v1.Position
 	23, // 33: drover.v1.GetHoldingReply.holdings:type_name -> drover.v1.Holding
-	87, // 34: drover.v1.Holding.reason:type_name -> drover.v1.Reason
+	91, // 34: drover.v1.Holding.reason:type_name -> drover.v1.Reason
 	26, // 35: drover.v1.GetThingHoldingReply.executions:type_name -> drover.v1.ThingHolding
 	66, // 36: drover.v1.ThingHolding.execution:type_name -> drover.v1.Execution
 	23, // 37: drover.v1.ThingHolding.holdings:type_name -> drover.v1.Holding
 	28, // 38: drover.v1.CreateThings.things:type_name -> drover.v1.NewThing
-	88, // 39: drover.v1.NewThing.attributes:type_name -> drover.v1.Attribute
-	84, // 40: drover.v1.CreateThingsReply.position:type_name -> drover.v1.Position
-	88, // 41: drover.v1.UpdateThing.attributes:type_name -> drover.v1.Attribute
-	84, // 42: drover.v1.UpdateThingReply.position:type_name -> drover.v1.Position
-	88, // 43: drover.v1.UpdateGroup.attributes:type_name -> drover.v1.Attribute
-	84, // 44: drover.v1.UpdateGroupReply.position:type_name -> drover.v1.Position
-	84, // 45: drover.v1.DeleteGroupReply.position:type_name -> drover.v1.Position
-	84, // 46: drover.v1.ChangeGroupsOfThingReply.position:type_name -> drover.v1.Position
-	82, // 47: drover.v1.CreateThingType.tags:type_name -> drover.v1.Tag
-	84, // 48: drover.v1.CreateThingTypeReply.position:type_name -> drover.v1.Position
-	84, // 49: drover.v1.DeprecateThingTypeReply.position:type_name -> drover.v1.Position
-	84, // 50: drover.v1.DeleteThingTypeReply.position:type_name -> drover.v1.Position
-	84, // 51: drover.v1.DeleteThingReply.position:type_name -> drover.v1.Position
-	88, // 52: drover.v1.CreateGroup.attributes:type_name -> drover.v1.Attribute
-	82, // 53: drover.v1.CreateGroup.tags:type_name -> drover.v1.Tag
-	84, // 54: drover.v1.CreateGroupReply.position:type_name -> drover.v1.Position
-	84, // 55: drover.v1.AddThingsReply.position:type_name -> drover.v1.Position
-	84, // 56: drover.v1.RemoveThingsReply.position:type_name -> drover.v1.Position
-	74, // 57: drover.v1.CheckTargets.targets:type_name -> drover.v1.Target
-	74, // 58: drover.v1.CheckTargetsReply.unknown:type_name -> drover.v1.Target
+	92, // 39: drover.v1.NewThing.attributes:type_name -> drover.v1.Attribute
+	88, // 40: drover.v1.CreateThingsReply.position:type_name -> drover.v1.Position
+	92, // 41: drover.v1.UpdateThing.attributes:type_name -> drover.v1.Attribute
+	88, // 42: drover.v1.UpdateThingReply.position:type_name -> drover.v1.Position
+	92, // 43: drover.v1.UpdateGroup.attributes:type_name -> drover.v1.Attribute
+	88, // 44: drover.v1.UpdateGroupReply.position:type_name -> drover.v1.Position
+	88, // 45: drover.v1.DeleteGroupReply.position:type_name -> drover.v1.Position
+	88, // 46: drover.v1.ChangeGroupsOfThingReply.position:type_name -> drover.v1.Position
+	86, // 47: drover.v1.CreateThingType.tags:type_name -> drover.v1.Tag
+	88, // 48: drover.v1.CreateThingTypeReply.position:type_name -> drover.v1.Position
+	88, // 49: drover.v1.DeprecateThingTypeReply.position:type_name -> drover.v1.Position
+	88, // 50: drover.v1.DeleteThingTypeReply.position:type_name -> drover.v1.Position
+	88, // 51: drover.v1.DeleteThingReply.position:type_name -> drover.v1.Position
+	92, // 52: drover.v1.CreateGroup.attributes:type_name -> drover.v1.Attribute
+	86, // 53: drover.v1.CreateGroup.tags:type_name -> drover.v1.Tag
+	88, // 54: drover.v1.CreateGroupReply.position:type_name -> drover.v1.Position
+	88, // 55: drover.v1.AddThingsReply.position:type_name -> drover.v1.Position
+	88, // 56: drover.v1.RemoveThingsReply.position:type_name -> drover.v1.Position
+	78, // 57: drover.v1.CheckTargets.targets:type_name -> drover.v1.Target
+	78, // 58: drover.v1.CheckTargetsReply.unknown:type_name -> drover.v1.Target
 	66, // 59: drover.v1.GetPendingReply.in_progress:type_name -> drover.v1.Execution
 	66, // 60: drover.v1.GetPendingReply.queued:type_name -> drover.v1.Execution
-	89, // 61: drover.v1.StartNext.status_details:type_name -> drover.v1.Detail
+	93, // 61: drover.v1.StartNext.status_details:type_name -> drover.v1.Detail
 	66, // 62: drover.v1.StartNextReply.execution:type_name -> drover.v1.Execution
-	84, // 63: drover.v1.StartNextReply.position:type_name -> drover.v1.Position
+	88, // 63: drover.v1.StartNextReply.position:type_name -> drover.v1.Position
 	66, // 64: drover.v1.DescribeExecutionReply.execution:type_name -> drover.v1.Execution
-	90, // 65: drover.v1.UpdateExecution.status:type_name -> drover.v1.ExecutionStatus
-	89, // 66: drover.v1.UpdateExecution.status_details:type_name -> drover.v1.Detail
-	91, // 67: drover.v1.UpdateExecutionReply.state:type_name -> drover.v1.ExecutionState
-	84, // 68: drover.v1.UpdateExecutionReply.position:type_name -> drover.v1.Position
-	89, // 69: drover.v1.CancelExecution.status_details:type_name -> drover.v1.Detail
-	84, // 70: drover.v1.CancelExecutionReply.position:type_name -> drover.v1.Position
-	84, // 71: drover.v1.DeleteExecutionReply.position:type_name -> drover.v1.Position
-	90, // 72: drover.v1.Execution.status:type_name -> drover.v1.ExecutionStatus
-	89, // 73: drover.v1.Execution.status_details:type_name -> drover.v1.Detail
+	94, // 65: drover.v1.UpdateExecution.status:type_name -> drover.v1.ExecutionStatus
+	93, // 66: drover.v1.UpdateExecution.status_details:type_name -> drover.v1.Detail
+	95, // 67: drover.v1.UpdateExecutionReply.state:type_name -> drover.v1.ExecutionState
+	88, // 68: drover.v1.UpdateExecutionReply.position:type_name -> drover.v1.Position
+	93, // 69: drover.v1.CancelExecution.status_details:type_name -> drover.v1.Detail
+	88, // 70: drover.v1.CancelExecutionReply.position:type_name -> drover.v1.Position
+	88, // 71: drover.v1.DeleteExecutionReply.position:type_name -> drover.v1.Position
+	94, // 72: drover.v1.Execution.status:type_name -> drover.v1.ExecutionStatus
+	93, // 73: drover.v1.Execution.status_details:type_name -> drover.v1.Detail
 	68, // 74: drover.v1.Notification.list:type_name -> drover.v1.PendingList
 	69, // 75: drover.v1.Notification.head:type_name -> drover.v1.Head
 	66, // 76: drover.v1.PendingList.in_progress:type_name -> drover.v1.Execution
 	66, // 77: drover.v1.PendingList.queued:type_name -> drover.v1.Execution
 	66, // 78: drover.v1.Head.execution:type_name -> drover.v1.Execution
-	79, // [79:79] is the sub-list for method output_type
-	79, // [79:79] is the sub-list for method input_type
-	79, // [79:79] is the sub-list for extension type_name
-	79, // [79:79] is the sub-list for extension extendee
-	0,  // [0:79] is the sub-list for field type_name
+	96, // 79: drover.v1.CreateCredentialReply.credential:type_name -> drover.v1.Credential
+	96, // 80: drover.v1.RevokeCredentialReply.credential:type_name -> drover.v1.Credential
+	81, // [81:81] is the sub-list for method output_type
+	81, // [81:81] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_command_proto_init() }
@@ -5003,7 +5211,7 @@ func file_drover_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_command_proto_rawDesc), len(file_drover_v1_command_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   74,
+			NumMessages:   78,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -4468,6 +4468,103 @@ func (x *Outcome) GetAtMs() int64 {
 	return 0
 }
 
+// ListCredentials lists the access keys, the oldest first, also those that were revoked.
+type ListCredentials struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Page          *Page                  `protobuf:"bytes,1,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCredentials) Reset() {
+	*x = ListCredentials{}
+	mi := &file_drover_v1_query_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCredentials) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCredentials) ProtoMessage() {}
+
+func (x *ListCredentials) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCredentials.ProtoReflect.Descriptor instead.
+func (*ListCredentials) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *ListCredentials) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListCredentialsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Credentials   []*Credential          `protobuf:"bytes,1,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	NextToken     string                 `protobuf:"bytes,2,opt,name=next_token,json=nextToken,proto3" json:"next_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCredentialsReply) Reset() {
+	*x = ListCredentialsReply{}
+	mi := &file_drover_v1_query_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCredentialsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCredentialsReply) ProtoMessage() {}
+
+func (x *ListCredentialsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_query_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCredentialsReply.ProtoReflect.Descriptor instead.
+func (*ListCredentialsReply) Descriptor() ([]byte, []int) {
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *ListCredentialsReply) GetCredentials() []*Credential {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *ListCredentialsReply) GetNextToken() string {
+	if x != nil {
+		return x.NextToken
+	}
+	return ""
+}
+
 // Health says what a process serves, and what it waits for.
 type Health struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4480,7 +4577,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_drover_v1_query_proto_msgTypes[63]
+	mi := &file_drover_v1_query_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4492,7 +4589,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_drover_v1_query_proto_msgTypes[63]
+	mi := &file_drover_v1_query_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4505,7 +4602,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_drover_v1_query_proto_rawDescGZIP(), []int{63}
+	return file_drover_v1_query_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Health) GetReady() bool {
@@ -4908,7 +5005,13 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"reply_json\x18\x03 \x01(\tR\treplyJson\x12,\n" +
 	"\arefusal\x18\x04 \x01(\v2\x12.drover.v1.RefusalR\arefusal\x12\x13\n" +
-	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\"Y\n" +
+	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\"6\n" +
+	"\x0fListCredentials\x12#\n" +
+	"\x04page\x18\x01 \x01(\v2\x0f.drover.v1.PageR\x04page\"n\n" +
+	"\x14ListCredentialsReply\x127\n" +
+	"\vcredentials\x18\x01 \x03(\v2\x15.drover.v1.CredentialR\vcredentials\x12\x1d\n" +
+	"\n" +
+	"next_token\x18\x02 \x01(\tR\tnextToken\"Y\n" +
 	"\x06Health\x12\x14\n" +
 	"\x05ready\x18\x01 \x01(\bR\x05ready\x12\x1f\n" +
 	"\vwaiting_for\x18\x02 \x03(\tR\n" +
@@ -4927,7 +5030,7 @@ func file_drover_v1_query_proto_rawDescGZIP() []byte {
 	return file_drover_v1_query_proto_rawDescData
 }
 
-var file_drover_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_drover_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_drover_v1_query_proto_goTypes = []any{
 	(*Freshness)(nil),                        // 0: drover.v1.Freshness
 	(*Stamp)(nil),                            // 1: drover.v1.Stamp
@@ -4992,45 +5095,48 @@ var file_drover_v1_query_proto_goTypes = []any{
 	(*PoisonMessage)(nil),                    // 60: drover.v1.PoisonMessage
 	(*GetOutcome)(nil),                       // 61: drover.v1.GetOutcome
 	(*Outcome)(nil),                          // 62: drover.v1.Outcome
-	(*Health)(nil),                           // 63: drover.v1.Health
-	(*Position)(nil),                         // 64: drover.v1.Position
-	(JobStatus)(0),                           // 65: drover.v1.JobStatus
-	(TargetSelection)(0),                     // 66: drover.v1.TargetSelection
-	(*Target)(nil),                           // 67: drover.v1.Target
-	(*RolloutConfig)(nil),                    // 68: drover.v1.RolloutConfig
-	(*TimeoutConfig)(nil),                    // 69: drover.v1.TimeoutConfig
-	(*AbortConfig)(nil),                      // 70: drover.v1.AbortConfig
-	(*RetryConfig)(nil),                      // 71: drover.v1.RetryConfig
-	(*SchedulingConfig)(nil),                 // 72: drover.v1.SchedulingConfig
-	(*PresignedUrlConfig)(nil),               // 73: drover.v1.PresignedUrlConfig
-	(*Parameter)(nil),                        // 74: drover.v1.Parameter
-	(*Tag)(nil),                              // 75: drover.v1.Tag
-	(*JobTemplate)(nil),                      // 76: drover.v1.JobTemplate
-	(*EventConfiguration)(nil),               // 77: drover.v1.EventConfiguration
-	(*StatusCount)(nil),                      // 78: drover.v1.StatusCount
-	(ExecutionStatus)(0),                     // 79: drover.v1.ExecutionStatus
-	(*Detail)(nil),                           // 80: drover.v1.Detail
-	(*Attribute)(nil),                        // 81: drover.v1.Attribute
-	(*Entry)(nil),                            // 82: drover.v1.Entry
-	(Service)(0),                             // 83: drover.v1.Service
-	(*Refusal)(nil),                          // 84: drover.v1.Refusal
+	(*ListCredentials)(nil),                  // 63: drover.v1.ListCredentials
+	(*ListCredentialsReply)(nil),             // 64: drover.v1.ListCredentialsReply
+	(*Health)(nil),                           // 65: drover.v1.Health
+	(*Position)(nil),                         // 66: drover.v1.Position
+	(JobStatus)(0),                           // 67: drover.v1.JobStatus
+	(TargetSelection)(0),                     // 68: drover.v1.TargetSelection
+	(*Target)(nil),                           // 69: drover.v1.Target
+	(*RolloutConfig)(nil),                    // 70: drover.v1.RolloutConfig
+	(*TimeoutConfig)(nil),                    // 71: drover.v1.TimeoutConfig
+	(*AbortConfig)(nil),                      // 72: drover.v1.AbortConfig
+	(*RetryConfig)(nil),                      // 73: drover.v1.RetryConfig
+	(*SchedulingConfig)(nil),                 // 74: drover.v1.SchedulingConfig
+	(*PresignedUrlConfig)(nil),               // 75: drover.v1.PresignedUrlConfig
+	(*Parameter)(nil),                        // 76: drover.v1.Parameter
+	(*Tag)(nil),                              // 77: drover.v1.Tag
+	(*JobTemplate)(nil),                      // 78: drover.v1.JobTemplate
+	(*EventConfiguration)(nil),               // 79: drover.v1.EventConfiguration
+	(*StatusCount)(nil),                      // 80: drover.v1.StatusCount
+	(ExecutionStatus)(0),                     // 81: drover.v1.ExecutionStatus
+	(*Detail)(nil),                           // 82: drover.v1.Detail
+	(*Attribute)(nil),                        // 83: drover.v1.Attribute
+	(*Entry)(nil),                            // 84: drover.v1.Entry
+	(Service)(0),                             // 85: drover.v1.Service
+	(*Refusal)(nil),                          // 86: drover.v1.Refusal
+	(*Credential)(nil),                       // 87: drover.v1.Credential
 }
 var file_drover_v1_query_proto_depIdxs = []int32{
-	64, // 0: drover.v1.Freshness.at_least:type_name -> drover.v1.Position
-	64, // 1: drover.v1.Stamp.positions:type_name -> drover.v1.Position
-	65, // 2: drover.v1.JobRow.status:type_name -> drover.v1.JobStatus
-	66, // 3: drover.v1.JobRow.target_selection:type_name -> drover.v1.TargetSelection
-	67, // 4: drover.v1.JobRow.targets:type_name -> drover.v1.Target
-	68, // 5: drover.v1.JobRow.rollout:type_name -> drover.v1.RolloutConfig
-	69, // 6: drover.v1.JobRow.timeout:type_name -> drover.v1.TimeoutConfig
-	70, // 7: drover.v1.JobRow.abort:type_name -> drover.v1.AbortConfig
-	71, // 8: drover.v1.JobRow.retry:type_name -> drover.v1.RetryConfig
-	72, // 9: drover.v1.JobRow.scheduling:type_name -> drover.v1.SchedulingConfig
-	73, // 10: drover.v1.JobRow.presigned_url:type_name -> drover.v1.PresignedUrlConfig
-	74, // 11: drover.v1.JobRow.document_parameters:type_name -> drover.v1.Parameter
-	75, // 12: drover.v1.JobRow.tags:type_name -> drover.v1.Tag
-	76, // 13: drover.v1.TemplateRow.template:type_name -> drover.v1.JobTemplate
-	75, // 14: drover.v1.TemplateRow.tags:type_name -> drover.v1.Tag
+	66, // 0: drover.v1.Freshness.at_least:type_name -> drover.v1.Position
+	66, // 1: drover.v1.Stamp.positions:type_name -> drover.v1.Position
+	67, // 2: drover.v1.JobRow.status:type_name -> drover.v1.JobStatus
+	68, // 3: drover.v1.JobRow.target_selection:type_name -> drover.v1.TargetSelection
+	69, // 4: drover.v1.JobRow.targets:type_name -> drover.v1.Target
+	70, // 5: drover.v1.JobRow.rollout:type_name -> drover.v1.RolloutConfig
+	71, // 6: drover.v1.JobRow.timeout:type_name -> drover.v1.TimeoutConfig
+	72, // 7: drover.v1.JobRow.abort:type_name -> drover.v1.AbortConfig
+	73, // 8: drover.v1.JobRow.retry:type_name -> drover.v1.RetryConfig
+	74, // 9: drover.v1.JobRow.scheduling:type_name -> drover.v1.SchedulingConfig
+	75, // 10: drover.v1.JobRow.presigned_url:type_name -> drover.v1.PresignedUrlConfig
+	76, // 11: drover.v1.JobRow.document_parameters:type_name -> drover.v1.Parameter
+	77, // 12: drover.v1.JobRow.tags:type_name -> drover.v1.Tag
+	78, // 13: drover.v1.TemplateRow.template:type_name -> drover.v1.JobTemplate
+	77, // 14: drover.v1.TemplateRow.tags:type_name -> drover.v1.Tag
 	0,  // 15: drover.v1.ListTemplates.freshness:type_name -> drover.v1.Freshness
 	2,  // 16: drover.v1.ListTemplates.page:type_name -> drover.v1.Page
 	1,  // 17: drover.v1.ListTemplatesReply.stamp:type_name -> drover.v1.Stamp
@@ -5043,10 +5149,10 @@ var file_drover_v1_query_proto_depIdxs = []int32{
 	9,  // 24: drover.v1.DescribeManagedTemplateReply.template:type_name -> drover.v1.ManagedTemplate
 	0,  // 25: drover.v1.ListTags.freshness:type_name -> drover.v1.Freshness
 	1,  // 26: drover.v1.ListTagsReply.stamp:type_name -> drover.v1.Stamp
-	75, // 27: drover.v1.ListTagsReply.tags:type_name -> drover.v1.Tag
+	77, // 27: drover.v1.ListTagsReply.tags:type_name -> drover.v1.Tag
 	0,  // 28: drover.v1.DescribeEventConfigurations.freshness:type_name -> drover.v1.Freshness
 	1,  // 29: drover.v1.DescribeEventConfigurationsReply.stamp:type_name -> drover.v1.Stamp
-	77, // 30: drover.v1.DescribeEventConfigurationsReply.configurations:type_name -> drover.v1.EventConfiguration
+	79, // 30: drover.v1.DescribeEventConfigurationsReply.configurations:type_name -> drover.v1.EventConfiguration
 	0,  // 31: drover.v1.ListThingTypes.freshness:type_name -> drover.v1.Freshness
 	2,  // 32: drover.v1.ListThingTypes.page:type_name -> drover.v1.Page
 	1,  // 33: drover.v1.ListThingTypesReply.stamp:type_name -> drover.v1.Stamp
@@ -5054,31 +5160,31 @@ var file_drover_v1_query_proto_depIdxs = []int32{
 	0,  // 35: drover.v1.DescribeThingType.freshness:type_name -> drover.v1.Freshness
 	1,  // 36: drover.v1.DescribeThingTypeReply.stamp:type_name -> drover.v1.Stamp
 	19, // 37: drover.v1.DescribeThingTypeReply.thing_type:type_name -> drover.v1.ThingTypeRow
-	78, // 38: drover.v1.JobCounts.attempts:type_name -> drover.v1.StatusCount
+	80, // 38: drover.v1.JobCounts.attempts:type_name -> drover.v1.StatusCount
 	0,  // 39: drover.v1.ListJobs.freshness:type_name -> drover.v1.Freshness
 	2,  // 40: drover.v1.ListJobs.page:type_name -> drover.v1.Page
-	65, // 41: drover.v1.ListJobs.status:type_name -> drover.v1.JobStatus
-	66, // 42: drover.v1.ListJobs.target_selection:type_name -> drover.v1.TargetSelection
+	67, // 41: drover.v1.ListJobs.status:type_name -> drover.v1.JobStatus
+	68, // 42: drover.v1.ListJobs.target_selection:type_name -> drover.v1.TargetSelection
 	1,  // 43: drover.v1.ListJobsReply.stamp:type_name -> drover.v1.Stamp
 	3,  // 44: drover.v1.ListJobsReply.jobs:type_name -> drover.v1.JobRow
 	0,  // 45: drover.v1.DescribeJob.freshness:type_name -> drover.v1.Freshness
 	1,  // 46: drover.v1.DescribeJobReply.stamp:type_name -> drover.v1.Stamp
 	3,  // 47: drover.v1.DescribeJobReply.job:type_name -> drover.v1.JobRow
 	24, // 48: drover.v1.DescribeJobReply.counts:type_name -> drover.v1.JobCounts
-	79, // 49: drover.v1.ExecutionRow.status:type_name -> drover.v1.ExecutionStatus
-	80, // 50: drover.v1.ExecutionRow.status_details:type_name -> drover.v1.Detail
+	81, // 49: drover.v1.ExecutionRow.status:type_name -> drover.v1.ExecutionStatus
+	82, // 50: drover.v1.ExecutionRow.status_details:type_name -> drover.v1.Detail
 	0,  // 51: drover.v1.ListExecutionsForJob.freshness:type_name -> drover.v1.Freshness
 	2,  // 52: drover.v1.ListExecutionsForJob.page:type_name -> drover.v1.Page
-	79, // 53: drover.v1.ListExecutionsForJob.status:type_name -> drover.v1.ExecutionStatus
+	81, // 53: drover.v1.ListExecutionsForJob.status:type_name -> drover.v1.ExecutionStatus
 	0,  // 54: drover.v1.ListExecutionsForThing.freshness:type_name -> drover.v1.Freshness
 	2,  // 55: drover.v1.ListExecutionsForThing.page:type_name -> drover.v1.Page
-	79, // 56: drover.v1.ListExecutionsForThing.status:type_name -> drover.v1.ExecutionStatus
+	81, // 56: drover.v1.ListExecutionsForThing.status:type_name -> drover.v1.ExecutionStatus
 	1,  // 57: drover.v1.ListExecutionsReply.stamp:type_name -> drover.v1.Stamp
 	29, // 58: drover.v1.ListExecutionsReply.executions:type_name -> drover.v1.ExecutionRow
 	0,  // 59: drover.v1.GetExecution.freshness:type_name -> drover.v1.Freshness
 	1,  // 60: drover.v1.GetExecutionReply.stamp:type_name -> drover.v1.Stamp
 	29, // 61: drover.v1.GetExecutionReply.execution:type_name -> drover.v1.ExecutionRow
-	81, // 62: drover.v1.ThingRow.attributes:type_name -> drover.v1.Attribute
+	83, // 62: drover.v1.ThingRow.attributes:type_name -> drover.v1.Attribute
 	0,  // 63: drover.v1.ListThings.freshness:type_name -> drover.v1.Freshness
 	2,  // 64: drover.v1.ListThings.page:type_name -> drover.v1.Page
 	1,  // 65: drover.v1.ListThingsReply.stamp:type_name -> drover.v1.Stamp
@@ -5086,7 +5192,7 @@ var file_drover_v1_query_proto_depIdxs = []int32{
 	0,  // 67: drover.v1.DescribeThing.freshness:type_name -> drover.v1.Freshness
 	1,  // 68: drover.v1.DescribeThingReply.stamp:type_name -> drover.v1.Stamp
 	35, // 69: drover.v1.DescribeThingReply.thing:type_name -> drover.v1.ThingRow
-	81, // 70: drover.v1.GroupRow.attributes:type_name -> drover.v1.Attribute
+	83, // 70: drover.v1.GroupRow.attributes:type_name -> drover.v1.Attribute
 	0,  // 71: drover.v1.ListGroups.freshness:type_name -> drover.v1.Freshness
 	2,  // 72: drover.v1.ListGroups.page:type_name -> drover.v1.Page
 	1,  // 73: drover.v1.ListGroupsReply.stamp:type_name -> drover.v1.Stamp
@@ -5098,25 +5204,27 @@ var file_drover_v1_query_proto_depIdxs = []int32{
 	2,  // 79: drover.v1.ListThingsInGroup.page:type_name -> drover.v1.Page
 	1,  // 80: drover.v1.ListThingsInGroupReply.stamp:type_name -> drover.v1.Stamp
 	0,  // 81: drover.v1.ReadEvents.freshness:type_name -> drover.v1.Freshness
-	64, // 82: drover.v1.ReadEvents.since:type_name -> drover.v1.Position
+	66, // 82: drover.v1.ReadEvents.since:type_name -> drover.v1.Position
 	49, // 83: drover.v1.ReadEventsReply.events:type_name -> drover.v1.RecordedEvent
-	64, // 84: drover.v1.ReadEventsReply.next:type_name -> drover.v1.Position
-	64, // 85: drover.v1.RecordedEvent.position:type_name -> drover.v1.Position
-	82, // 86: drover.v1.RecordedEvent.entry:type_name -> drover.v1.Entry
+	66, // 84: drover.v1.ReadEventsReply.next:type_name -> drover.v1.Position
+	66, // 85: drover.v1.RecordedEvent.position:type_name -> drover.v1.Position
+	84, // 86: drover.v1.RecordedEvent.entry:type_name -> drover.v1.Entry
 	52, // 87: drover.v1.ListPartitionsReply.partitions:type_name -> drover.v1.Partition
 	54, // 88: drover.v1.ListPartitionsReply.members:type_name -> drover.v1.Member
-	83, // 89: drover.v1.Partition.service:type_name -> drover.v1.Service
+	85, // 89: drover.v1.Partition.service:type_name -> drover.v1.Service
 	53, // 90: drover.v1.Partition.members:type_name -> drover.v1.PartitionMember
-	64, // 91: drover.v1.ReadFeed.since:type_name -> drover.v1.Position
+	66, // 91: drover.v1.ReadFeed.since:type_name -> drover.v1.Position
 	57, // 92: drover.v1.ReadFeedReply.messages:type_name -> drover.v1.FeedMessage
 	2,  // 93: drover.v1.ListPoison.page:type_name -> drover.v1.Page
 	60, // 94: drover.v1.ListPoisonReply.messages:type_name -> drover.v1.PoisonMessage
-	84, // 95: drover.v1.Outcome.refusal:type_name -> drover.v1.Refusal
-	96, // [96:96] is the sub-list for method output_type
-	96, // [96:96] is the sub-list for method input_type
-	96, // [96:96] is the sub-list for extension type_name
-	96, // [96:96] is the sub-list for extension extendee
-	0,  // [0:96] is the sub-list for field type_name
+	86, // 95: drover.v1.Outcome.refusal:type_name -> drover.v1.Refusal
+	2,  // 96: drover.v1.ListCredentials.page:type_name -> drover.v1.Page
+	87, // 97: drover.v1.ListCredentialsReply.credentials:type_name -> drover.v1.Credential
+	98, // [98:98] is the sub-list for method output_type
+	98, // [98:98] is the sub-list for method input_type
+	98, // [98:98] is the sub-list for extension type_name
+	98, // [98:98] is the sub-list for extension extendee
+	0,  // [0:98] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_query_proto_init() }
@@ -5134,7 +5242,7 @@ func file_drover_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_query_proto_rawDesc), len(file_drover_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

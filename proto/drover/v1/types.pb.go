@@ -1792,6 +1792,77 @@ func (x *TimeoutConfig) GetInProgressTimeoutMinutes() uint32 {
 	return 0
 }
 
+// Credential is an access key without its secret.
+type Credential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 20 letters and digits; the first are DROVER.
+	AccessKeyId string `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	CreatedAtMs int64  `protobuf:"varint,3,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	// 0 while it is valid.
+	RevokedAtMs   int64 `protobuf:"varint,4,opt,name=revoked_at_ms,json=revokedAtMs,proto3" json:"revoked_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Credential) Reset() {
+	*x = Credential{}
+	mi := &file_drover_v1_types_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Credential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Credential) ProtoMessage() {}
+
+func (x *Credential) ProtoReflect() protoreflect.Message {
+	mi := &file_drover_v1_types_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Credential.ProtoReflect.Descriptor instead.
+func (*Credential) Descriptor() ([]byte, []int) {
+	return file_drover_v1_types_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Credential) GetAccessKeyId() string {
+	if x != nil {
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+func (x *Credential) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Credential) GetCreatedAtMs() int64 {
+	if x != nil {
+		return x.CreatedAtMs
+	}
+	return 0
+}
+
+func (x *Credential) GetRevokedAtMs() int64 {
+	if x != nil {
+		return x.RevokedAtMs
+	}
+	return 0
+}
+
 var File_drover_v1_types_proto protoreflect.FileDescriptor
 
 const file_drover_v1_types_proto_rawDesc = "" +
@@ -1861,7 +1932,13 @@ const file_drover_v1_types_proto_rawDesc = "" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\x12\"\n" +
 	"\rchanged_at_ms\x18\x03 \x01(\x03R\vchangedAtMs\"N\n" +
 	"\rTimeoutConfig\x12=\n" +
-	"\x1bin_progress_timeout_minutes\x18\x01 \x01(\rR\x18inProgressTimeoutMinutes*v\n" +
+	"\x1bin_progress_timeout_minutes\x18\x01 \x01(\rR\x18inProgressTimeoutMinutes\"\x9a\x01\n" +
+	"\n" +
+	"Credential\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\"\n" +
+	"\rcreated_at_ms\x18\x03 \x01(\x03R\vcreatedAtMs\x12\"\n" +
+	"\rrevoked_at_ms\x18\x04 \x01(\x03R\vrevokedAtMs*v\n" +
 	"\aService\x12\x17\n" +
 	"\x13SERVICE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSERVICE_JOB\x10\x01\x12\x15\n" +
@@ -1984,7 +2061,7 @@ func file_drover_v1_types_proto_rawDescGZIP() []byte {
 }
 
 var file_drover_v1_types_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_drover_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_drover_v1_types_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_drover_v1_types_proto_goTypes = []any{
 	(Service)(0),               // 0: drover.v1.Service
 	(JobStatus)(0),             // 1: drover.v1.JobStatus
@@ -2013,6 +2090,7 @@ var file_drover_v1_types_proto_goTypes = []any{
 	(*Parameter)(nil),          // 24: drover.v1.Parameter
 	(*EventConfiguration)(nil), // 25: drover.v1.EventConfiguration
 	(*TimeoutConfig)(nil),      // 26: drover.v1.TimeoutConfig
+	(*Credential)(nil),         // 27: drover.v1.Credential
 }
 var file_drover_v1_types_proto_depIdxs = []int32{
 	0,  // 0: drover.v1.Position.service:type_name -> drover.v1.Service
@@ -2046,7 +2124,7 @@ func file_drover_v1_types_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_drover_v1_types_proto_rawDesc), len(file_drover_v1_types_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
