@@ -10,6 +10,8 @@
 package progress
 
 import (
+	"slices"
+
 	"github.com/droverhq/drover/projections/kv"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
@@ -45,7 +47,7 @@ func Apply(tx kv.Tx, log id.Log, c *v1.Commit) {
 
 func executions(tx kv.Tx, home id.Home, t *v1.Tally, at int64) {
 	key := homeKey(t.GetJob()).Uint(uint64(home))
-	if t.GetSettled() == v1.JobPhase_JOB_PHASE_DELETED {
+	if slices.Contains(t.Phases(), v1.JobPhase_JOB_PHASE_DELETED) {
 		tx.Delete(key) // this home has forgotten the job
 		return
 	}

@@ -44,7 +44,8 @@ func Of(entries []*v1.Entry) []*v1.Tally {
 		case *v1.Event_ExecutionDeleted:
 			sums.of(e.ExecutionDeleted.GetJob()).deleted(e.ExecutionDeleted)
 		case *v1.Event_HomeSettled:
-			sums.of(e.HomeSettled.GetJob()).settled = e.HomeSettled.GetPhase()
+			s := sums.of(e.HomeSettled.GetJob())
+			s.settled = append(s.settled, e.HomeSettled.GetPhase())
 		}
 	}
 	return sums.tallies()
@@ -60,7 +61,7 @@ type book struct {
 type sum struct {
 	job     uint64
 	counts  Counts
-	settled v1.JobPhase
+	settled []v1.JobPhase
 }
 
 func (b *book) of(job uint64) *sum {
@@ -83,14 +84,18 @@ func (b *book) tallies() []*v1.Tally {
 	var tallies []*v1.Tally
 	for i := range b.jobs {
 		s := &b.jobs[i]
-		if s.counts == (Counts{}) && s.settled == v1.JobPhase_JOB_PHASE_UNSPECIFIED {
+		if s.counts == (Counts{}) && len(s.settled) == 0 {
 			continue
 		}
-		tallies = append(tallies, &v1.Tally{
+		t := &v1.Tally{
 			Job: s.job, Attempts: s.counts.Statuses(),
 			Open: s.counts.Open, Good: s.counts.Good, Harmed: s.counts.Harmed, Void: s.counts.Void,
-			Refused: uint64(s.counts.Refused), Deleted: uint64(s.counts.Deleted), Settled: s.settled,
-		})
+			Refused: uint64(s.counts.Refused), Deleted: uint64(s.counts.Deleted),
+		}
+		if n := len(s.settled); n > 0 {
+			t.Settled, t.SettledBefore = s.settled[n-1], s.settled[:n-1]
+		}
+		tallies = append(tallies, t)
 	}
 	return tallies
 }
@@ -180,7 +185,9 @@ func merge(o *v1.ObservedTally, t *v1.Tally) {
 		o.Attempts = append(o.Attempts, &v1.ObservedCount{Status: s.Status, Count: s.Count})
 	}
 	o.Open, o.Good, o.Harmed, o.Void, o.Refused, o.Deleted = c.Open, c.Good, c.Harmed, c.Void, uint64(c.Refused), uint64(c.Deleted)
-	if p := t.GetSettled(); p != v1.JobPhase_JOB_PHASE_UNSPECIFIED && !slices.Contains(o.Settled, p) {
-		o.Settled = append(o.Settled, p)
+	for _, p := range t.Phases() {
+		if !slices.Contains(o.Settled, p) {
+			o.Settled = append(o.Settled, p)
+		}
 	}
 }

@@ -75,9 +75,14 @@ func TestJobsStandInOrderAndWhatChangesNothingIsLeftOut(t *testing.T) {
 	got := Of([]*v1.Entry{
 		entryQueued(9, 0), entryRefused(3), entryChanged(4, inProgress, inProgress, 5),
 		entrySettled(1, v1.JobPhase_JOB_PHASE_STOPPED), entryQueued(9, 0),
+		entrySettled(2, v1.JobPhase_JOB_PHASE_STOPPED), entrySettled(2, v1.JobPhase_JOB_PHASE_CLOSED), entrySettled(2, v1.JobPhase_JOB_PHASE_DELETED),
 	})
 	want := []*v1.Tally{
 		{Job: 1, Settled: v1.JobPhase_JOB_PHASE_STOPPED},
+		{
+			Job: 2, Settled: v1.JobPhase_JOB_PHASE_DELETED,
+			SettledBefore: []v1.JobPhase{v1.JobPhase_JOB_PHASE_STOPPED, v1.JobPhase_JOB_PHASE_CLOSED},
+		},
 		{Job: 3, Refused: 1},
 		{Job: 9, Attempts: []*v1.StatusCount{{Status: queued, Count: 2}}, Open: 2},
 	}
@@ -143,17 +148,11 @@ func TestMergingInAnyGroupingEqualsTheWhole(t *testing.T) {
 
 		var merged []*v1.ObservedTally
 		byCommit := map[uint64]Counts{}
-		lastPhase := map[uint64]v1.JobPhase{}
 		for rest := entries; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "commit")
 			tallies := Of(rest[:n])
 			add(byCommit, tallies)
 			merged = Merge(merged, tallies)
-			for _, c := range tallies {
-				if c.Settled != 0 {
-					lastPhase[c.Job] = c.Settled
-				}
-			}
 			rest = rest[n:]
 		}
 		for i, o := range merged {
@@ -170,8 +169,8 @@ func TestMergingInAnyGroupingEqualsTheWhole(t *testing.T) {
 					t.Fatalf("job %d: phase %v was never settled", o.Job, p)
 				}
 			}
-			if p := lastPhase[o.Job]; p != 0 && len(o.Settled) == 0 {
-				t.Fatalf("job %d: phase %v was lost", o.Job, p)
+			if len(o.Settled) != len(settled[o.Job]) {
+				t.Fatalf("job %d: %v is told, %v was settled", o.Job, o.Settled, settled[o.Job])
 			}
 		}
 		for job, c := range whole {

@@ -234,6 +234,43 @@ func TestTheRecountAgreesWithTheTallies(t *testing.T) {
 	}
 }
 
+// A home may settle several phases of a job in one commit. Tallies of before that could be said name the last alone.
+func TestATallyNamesThePhasesOfItsCommit(t *testing.T) {
+	const stopped, closed = v1.JobPhase_JOB_PHASE_STOPPED, v1.JobPhase_JOB_PHASE_CLOSED
+	for _, c := range []struct {
+		name   string
+		tally  *v1.Tally
+		faulty bool
+	}{
+		{"all of them", &v1.Tally{SettledBefore: []v1.JobPhase{stopped}, Settled: closed}, false},
+		{"the last, in an older log", &v1.Tally{Settled: closed}, false},
+		{"the first", &v1.Tally{Settled: stopped}, true},
+		{"in another order", &v1.Tally{SettledBefore: []v1.JobPhase{closed}, Settled: stopped}, true},
+		{"one more", &v1.Tally{SettledBefore: []v1.JobPhase{stopped, stopped}, Settled: closed}, true},
+	} {
+		l := runOneJob(t)
+		w := l.execution[0]
+		c.tally.Job = theJob
+		commit := &v1.Commit{
+			LogId: append([]byte("execution.0"), make([]byte, 5)...), Number: w.number + 1, PreviousHash: w.hash[:], AtMs: start + 2000, ReaderVersion: 1,
+			Tallies: []*v1.Tally{c.tally},
+		}
+		for _, phase := range []v1.JobPhase{stopped, closed} {
+			commit.Entries = append(commit.Entries, &v1.Entry{
+				Cause: &v1.Entry_Timer{Timer: &v1.TimerCause{}}, Event: &v1.Event{Event: &v1.Event_HomeSettled{HomeSettled: &v1.HomeSettled{Job: theJob, Phase: phase}}},
+			})
+		}
+		w.append(commit)
+		h, err := audit.Read(t.Context(), l.all(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(h.Miscounts) > 0 != c.faulty {
+			t.Errorf("%s: miscounts %v", c.name, h.Miscounts)
+		}
+	}
+}
+
 func TestADamagedLogIsNotAudited(t *testing.T) {
 	l := runOneJob(t)
 	l.execution[1].backend.Change(3, func(data []byte) []byte { data[len(data)/2] ^= 1; return data })

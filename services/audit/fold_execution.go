@@ -37,9 +37,9 @@ func (f *fold) execution(at Place, event *v1.Event) {
 		j := h.job(e.HomeSettled.GetJob())
 		j.Settled = append(j.Settled, Settled{Place: at, Home: at.Log.Home, Phase: e.HomeSettled.GetPhase()})
 		if f.settled == nil {
-			f.settled = map[uint64]v1.JobPhase{}
+			f.settled = map[uint64][]v1.JobPhase{}
 		}
-		f.settled[j.Number] = e.HomeSettled.GetPhase()
+		f.settled[j.Number] = append(f.settled[j.Number], e.HomeSettled.GetPhase())
 		if e.HomeSettled.GetPhase() == v1.JobPhase_JOB_PHASE_DELETED {
 			f.done(at, j.Number)
 		}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -39,6 +40,19 @@ func NewTags(field string, tags []*v1.Tag) ([]*v1.Tag, error) {
 		}
 	}
 	return list, nil
+}
+
+// CheckTagKeys refuses what are no keys of tags, and more than a resource has tags. (specification §1.3)
+func CheckTagKeys(field string, keys []string) error {
+	if n := len(keys); n == 0 || n > TagsMax {
+		return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, field, "%d keys are given; give 1 to %d", n, TagsMax)
+	}
+	for i, key := range keys {
+		if err := CheckTagKey(fmt.Sprintf("%s[%d]", field, i), key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckTagKey refuses what is no key of a tag.

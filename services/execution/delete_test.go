@@ -248,3 +248,31 @@ func TestTheDeletionOfAnUnknownJobIsSettled(t *testing.T) {
 		t.Errorf("left: %s", dump)
 	}
 }
+
+// The numbers of executions that were deleted one by one are forgotten in slices, one a step, when their job is deleted.
+func TestNumbersOfDeletedExecutionsAreForgottenInSlices(t *testing.T) {
+	r := newRun(t)
+	r.Seldom = true
+	fresh := coretest.Dump(r.State)
+	r.open(1, 0)
+	for i := range 3500 {
+		name := fmt.Sprintf("t%04d", i)
+		r.release(1, name)
+		r.must(&v1.DeleteExecution{Thing: name, JobId: "job-1", ExecutionNumber: 1, Force: true})
+	}
+	r.erase(1)
+	slices := 0
+	for r.Due(); r.Next == r.Now+1; r.Due() {
+		slices++
+		r.Now++
+		if n := len(r.Fresh); n != 1 {
+			t.Fatalf("a step of %d events", n)
+		}
+	}
+	if got := r.Fresh[len(r.Fresh)-1].GetEvent().GetHomeSettled().GetPhase(); got != phaseDeleted || slices != 3 {
+		t.Errorf("settled %v after %d slices", got, slices)
+	}
+	if left := coretest.Dump(r.State); left != fresh {
+		t.Errorf("left: %s", left)
+	}
+}

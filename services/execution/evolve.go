@@ -34,6 +34,8 @@ func evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 		stopLearned(tx, e.StopLearned.GetJob(), stopPhase(e.StopLearned.GetPhase(), e.StopLearned.GetForce()), e.StopLearned.GetCause())
 	case *v1.Event_ErasureLearned:
 		erasureLearned(tx, e.ErasureLearned.GetJob())
+	case *v1.Event_DeletionsForgotten:
+		forgetDeletions(tx, e.DeletionsForgotten.GetJob())
 	case *v1.Event_HomeSettled:
 		homeSettled(tx, e.HomeSettled)
 	default:

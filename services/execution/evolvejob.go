@@ -1,6 +1,8 @@
 package execution
 
 import (
+	"math"
+
 	"github.com/droverhq/drover/projections/kv"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 )
@@ -80,15 +82,30 @@ func homeSettled(tx kv.Tx, e *v1.HomeSettled) {
 	}
 }
 
-// forgetJob drops the last rows of a job. Its executions are gone; what is left of those that operators deleted one by one
-// are their numbers.
-func forgetJob(tx kv.Tx, job uint64) {
+// forgottenMax is how many numbers of deleted executions one slice forgets.
+const forgottenMax = 1000
+
+// deletions are the first rows of those executions of a job that operators deleted one by one, at most so many.
+func deletions(r kv.Reader, job uint64, most int) (keys []kv.Key) {
 	prefix := kv.NewKey(tableDeleted).Uint(job)
-	var keys []kv.Key
-	for k := range tx.Scan(prefix, kv.PrefixEnd(prefix)) {
-		keys = append(keys, append(kv.Key(nil), k...))
+	for k := range r.Scan(prefix, kv.PrefixEnd(prefix)) {
+		if keys = append(keys, append(kv.Key(nil), k...)); len(keys) == most {
+			break
+		}
 	}
-	for _, k := range keys {
+	return keys
+}
+
+func forgetDeletions(tx kv.Tx, job uint64) {
+	for _, k := range deletions(tx, job, forgottenMax) {
+		tx.Delete(k)
+	}
+}
+
+// forgetJob drops the last rows of a job. Its executions are gone; a slice at most is left of their numbers, in older logs
+// all.
+func forgetJob(tx kv.Tx, job uint64) {
+	for _, k := range deletions(tx, job, math.MaxInt) {
 		tx.Delete(k)
 	}
 	setWindow(tx, job)

@@ -107,7 +107,11 @@ func (c *Core) Observe(*core.Step, []*v1.HomeTally) {}
 // Due implements core.Core: timers first, then a slice of what things, stops and windows leave to be done.
 func (c *Core) Due(s *core.Step) int64 {
 	next := timeOut(s)
-	if endLeft(s) || carryOutStops(s) || carryOutWindows(s) {
+	if endLeft(s) {
+		return s.Now
+	}
+	next = min(next, carryOutStops(s))
+	if next > s.Now && carryOutWindows(s) {
 		return s.Now
 	}
 	return next

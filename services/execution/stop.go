@@ -104,19 +104,27 @@ func (a *attempt) canceled(now int64) attempt {
 	return next
 }
 
-// carryOutStops does a slice of the stops under way, those that delete last, and says whether more is left. A home has
-// settled a stop when nothing that it reaches is left in the index.
-func carryOutStops(s *core.Step) (more bool) {
+// carryOutStops does a slice of the stops under way, those that delete last, and says when to go on. A home has settled a
+// stop when nothing that it reaches is left in the index. Events that forget numbers are small, and stand for many rows: so
+// there is one a step, which is over when the next thing is due later.
+func carryOutStops(s *core.Step) (next int64) {
 	for {
 		under := readStops(s)
 		if len(under) == 0 {
-			return false
+			return core.Never
 		}
 		if full(s) {
-			return true
+			return s.Now
 		}
 		x := under.first()
-		if !endReached(s, x, under) && !(x.phase == phaseDeleted && eraseEnded(s, x.job)) {
+		switch {
+		case endReached(s, x, under):
+		case x.phase == phaseDeleted && eraseEnded(s, x.job):
+		case x.phase == phaseDeleted && len(deletions(s, x.job, forgottenMax+1)) > forgottenMax:
+			s.Emit(&v1.Event{Event: &v1.Event_DeletionsForgotten{DeletionsForgotten: &v1.DeletionsForgotten{Job: x.job}}},
+				core.Reason(v1.ReasonCode_REASON_CODE_JOB_DELETED))
+			return s.Now + 1
+		default:
 			s.Emit(settledEvent(x.job, x.phase), nil)
 		}
 	}

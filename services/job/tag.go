@@ -132,8 +132,8 @@ func tag(s *core.Step, cmd *v1.TagResource) (*v1.TagResourceReply, error) {
 
 // untag decides UntagResource: keys that are not there are passed over.
 func untag(s *core.Step, cmd *v1.UntagResource) (*v1.UntagResourceReply, error) {
-	if n := len(cmd.Keys); n == 0 || n > tagsMax {
-		return nil, invalid(fieldTagKeys, "%d keys are given; give 1 to %d", n, tagsMax)
+	if err := core.CheckTagKeys(fieldTagKeys, cmd.Keys); err != nil {
+		return nil, err
 	}
 	on, had, err := resource(s, cmd.Resource)
 	if err != nil {

@@ -198,6 +198,7 @@ func TestTags(t *testing.T) {
 		{name: "something else", cmd: &v1.TagResource{Resource: "reboot", Tags: []*v1.Tag{tagOf("a", "")}}, code: invalid, field: "resourceArn", says: "job/ID"},
 		{name: "untag", given: had, cmd: &v1.UntagResource{Resource: "job/reboot", Keys: []string{"other", "team"}}, then: []*v1.Event{untagged(first, "team")}},
 		{name: "untag what is not there", given: had, cmd: &v1.UntagResource{Resource: "job/reboot", Keys: []string{"other"}}},
+		{name: "untag what is no key", given: had, cmd: &v1.UntagResource{Resource: "job/reboot", Keys: []string{"team", "a*"}}, code: invalid, field: "tagKeys[1]", says: "'*'"},
 		{name: "untag nothing", given: had, cmd: &v1.UntagResource{Resource: "job/reboot"}, code: invalid, field: "tagKeys", says: "1 to 50"},
 	})
 	r := run(t).Given(had...).Given(untagged(first, "site"), tagged(first, "", tagOf("a", "1")))

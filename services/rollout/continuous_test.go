@@ -351,7 +351,7 @@ func TestADeletedJobIsStoppedErasedAndForgotten(t *testing.T) {
 			r.deletes(7)
 			wantKinds(t, r.Fresh, "")
 			for _, e := range r.Due() {
-				if e.GetEvent().GetThingsDropped() == nil {
+				if e.GetEvent().GetThingsDropped() == nil && e.GetEvent().GetJobSwept() == nil {
 					t.Errorf("after the deletion: %v", e)
 				}
 			}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"github.com/droverhq/drover/projections/kv"
+	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/core"
 )
 
@@ -17,12 +18,19 @@ func (c *Core) Due(s *core.Step) int64 {
 		c.releaseCareful(s)
 	}
 	next, needs := c.releasePaced(s)
-	for !s.Full() {
+	for swept := false; !s.Full(); {
 		number, ok := firstInLine(s, tableLine)
 		if !ok {
 			break
 		}
 		before := s.Place()
+		if j := readJob(s, number); j.sweepable() {
+			if swept {
+				next = min(next, s.Now+1) // in another step
+				break
+			}
+			swept = true
+		}
 		if c.serve(s, number); s.Place() == before {
 			next = s.Now // no room is left for what this job's next slice needs
 			break
@@ -45,6 +53,8 @@ func (c *Core) serve(s *core.Step, number uint64) {
 		drop(s, number, &j)
 	case !j.careful && j.unpaced():
 		c.releaseUnpaced(s, number)
+	case j.sweepable():
+		s.Emit(&v1.Event{Event: &v1.Event_JobSwept{JobSwept: &v1.JobSwept{Job: number}}}, core.Reason(v1.ReasonCode_REASON_CODE_JOB_DELETED))
 	}
 	c.finish(s, number)
 }

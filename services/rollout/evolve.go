@@ -43,6 +43,8 @@ func (c *Core) Evolve(tx kv.Tx, at core.Place, event *v1.Event) {
 		c.change(tx, at, e.AbortTriggered.GetJob(), func(j *job) { j.aborted = true })
 	case *v1.Event_JobErased:
 		c.change(tx, at, e.JobErased.GetJob(), func(j *job) { j.erased = true })
+	case *v1.Event_JobSwept:
+		c.sweep(tx, at, e.JobSwept.GetJob())
 	case *v1.Event_JobDrained:
 		c.jobDrained(tx, at, e.JobDrained)
 	case *v1.Event_ThingRemoved:
@@ -94,6 +96,7 @@ func (c *Core) change(tx kv.Tx, at core.Place, number uint64, f func(*job)) {
 // put writes a job's row, and its place in line and among the due. A job that was just served stands at the end of the
 // line; one that stands in it already keeps its place otherwise.
 func (c *Core) put(tx kv.Tx, at core.Place, number uint64, j *job, served bool) {
+	j.notice(tx, number)
 	line(tx, at, tableLine, number, &j.line, j.hasWork(c.homes), served)
 	line(tx, at, tableCareful, number, &j.carefulLine, j.careful && j.unpaced(), served)
 	c.work(tx, j)
@@ -221,7 +224,7 @@ func (c *Core) jobDrained(tx kv.Tx, at core.Place, e *v1.JobDrained) {
 	c.change(tx, at, e.GetJob(), func(j *job) { j.drained = e.GetPhase() })
 }
 
-// forgetJob deletes everything that is kept of a job. Nothing waits in it any more.
+// forgetJob deletes everything that is kept of a job. Nothing waits in it any more, and slices have left little (sweep.go).
 func forgetJob(tx kv.Tx, number uint64) {
 	j := readJob(tx, number)
 	if j.line != 0 {

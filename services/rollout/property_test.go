@@ -166,7 +166,11 @@ func TestHistoriesOfAJobKeepTheirPromises(t *testing.T) {
 			t.Fatalf("%s: drained %v", stop, j.drained)
 		}
 		r.deletes(7)
-		if r.settleAll(7, deleted); readJob(r.State, 7).opened {
+		r.settleAll(7, deleted)
+		for r.Due(); r.Next == r.Now+1; r.Due() {
+			r.Now++
+		}
+		if readJob(r.State, 7).opened {
 			t.Fatal("it is not forgotten")
 		}
 	})

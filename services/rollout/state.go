@@ -77,6 +77,8 @@ type job struct {
 	// Where it stands among those that are held, 0 if it is not; and whether it is at work. (concurrent.go)
 	held  uint64
 	works bool
+	// Nothing is left of an erased job but what goes with its row. (sweep.go)
+	swept bool
 }
 
 // phases is one more than the last phase.
@@ -111,7 +113,7 @@ func parseJob(row []byte) (job, kv.Fields) {
 	j.counts.Read(&f)
 	j.lastCommit, j.lastThings, j.withdrawals = f.Uint(), f.Uint(), f.Uint()
 	j.line, j.carefulLine, j.due = f.Uint(), f.Uint(), f.Int()
-	j.begun, j.crowded, j.held, j.works = f.Bool(), f.Bool(), f.Uint(), f.Bool()
+	j.begun, j.crowded, j.held, j.works, j.swept = f.Bool(), f.Bool(), f.Uint(), f.Bool(), f.Bool()
 	return j, f
 }
 
@@ -131,7 +133,7 @@ func (j *job) row() kv.Row {
 	r = j.counts.AppendTo(r)
 	r = r.Uint(j.lastCommit).Uint(j.lastThings).Uint(j.withdrawals)
 	r = r.Uint(j.line).Uint(j.carefulLine).Int(j.due)
-	return r.Bool(j.begun).Bool(j.crowded).Uint(j.held).Bool(j.works)
+	return r.Bool(j.begun).Bool(j.crowded).Uint(j.held).Bool(j.works).Bool(j.swept)
 }
 
 // phase takes a phase that this version does not know for none.
@@ -182,7 +184,7 @@ func (j *job) drainable(homes uint32) v1.JobPhase {
 	case j.closed:
 		phase = v1.JobPhase_JOB_PHASE_CLOSED
 	}
-	if phase == j.drained || j.waiting() > 0 || j.settled[phase] < uint64(homes) {
+	if phase == j.drained || j.waiting() > 0 || j.erased && !j.swept || j.settled[phase] < uint64(homes) {
 		return v1.JobPhase_JOB_PHASE_UNSPECIFIED
 	}
 	return phase
@@ -190,7 +192,7 @@ func (j *job) drainable(homes uint32) v1.JobPhase {
 
 // hasWork says whether a slice could do something for the job at once, in any state.
 func (j *job) hasWork(homes uint32) bool {
-	if j.stop != 0 && j.waiting() > 0 || j.closable(homes) || j.drainable(homes) != 0 {
+	if j.stop != 0 && j.waiting() > 0 || j.sweepable() || j.closable(homes) || j.drainable(homes) != 0 {
 		return true
 	}
 	return !j.careful && j.unpaced()

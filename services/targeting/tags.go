@@ -51,8 +51,8 @@ func untagResource(s *core.Step, cmd *v1.UntagResource) (*v1.UntagResourceReply,
 	if err != nil {
 		return nil, err
 	}
-	if len(cmd.Keys) > core.TagsMax {
-		return nil, invalid(fieldTagKeys, "%d keys; a resource has at most %d tags", len(cmd.Keys), core.TagsMax)
+	if err := core.CheckTagKeys(fieldTagKeys, cmd.Keys); err != nil {
+		return nil, err
 	}
 	var keys []string
 	for _, t := range loadTags(s, resource) {

@@ -75,6 +75,14 @@ func (e *Event) Names(thing string) bool {
 	return ok && ref.GetName() == thing
 }
 
+// Phases are those that the home has carried out in the commit, in their order.
+func (t *Tally) Phases() []JobPhase {
+	if t.GetSettled() == JobPhase_JOB_PHASE_UNSPECIFIED {
+		return nil
+	}
+	return append(slices.Clone(t.GetSettledBefore()), t.GetSettled())
+}
+
 func hasThing(things []*ThingRef, name string) bool {
 	for _, t := range things {
 		if t.GetName() == name {
