@@ -25,8 +25,8 @@ func ListForJob(r kv.Reader, q *v1.ListExecutionsForJob) (*v1.ListExecutionsRepl
 	return &v1.ListExecutionsReply{Executions: rows, NextToken: next}, err
 }
 
-// ListForThing lists a thing's executions, those queued last first, of one job if the query names one: each attempt is a
-// row (specification §2.7). A thing that never had one has an empty list: whether it exists is fleet's to say.
+// ListForThing lists a thing's executions, those queued last first, of one job or of jobs in one namespace if the query
+// names one: each attempt is a row (specification §2.7). A thing that never had one has an empty list: whether it exists is fleet's to say.
 func ListForThing(r kv.Reader, q *v1.ListExecutionsForThing) (*v1.ListExecutionsReply, error) {
 	thing, err := id.ParseThing(q.GetThing())
 	if err != nil {
@@ -41,7 +41,7 @@ func ListForThing(r kv.Reader, q *v1.ListExecutionsForThing) (*v1.ListExecutions
 	names := map[uint64]string{}
 	rows, next, err := page.List(r, kv.NewKey(tableThing).String(string(thing)), q.GetPage(), func(key, _ []byte) (*v1.ExecutionRow, bool) {
 		name, job, attempt := parseThingKey(key)
-		if only != 0 && job != only {
+		if only != 0 && job != only || q.GetNamespaceId() != "" && jobs.Namespace(r, job) != q.GetNamespaceId() {
 			return nil, false
 		}
 		at := rowKey(job, name, attempt)

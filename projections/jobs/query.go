@@ -11,11 +11,12 @@ import (
 	"github.com/droverhq/drover/proto/id"
 )
 
-// List lists jobs, newest first: those of one status, of one selection, or that name a group, if the query says so. Rows
-// have neither targets nor document.
+// List lists jobs, newest first: those of one status, of one selection, in a namespace, or that name a group, if the query
+// says so. Rows have neither targets nor document.
 func List(r kv.Reader, q *v1.ListJobs) (*v1.ListJobsReply, error) {
 	wanted := func(row *v1.JobRow) bool {
-		return (q.GetStatus() == 0 || row.Status == q.GetStatus()) && (q.GetTargetSelection() == 0 || row.TargetSelection == q.GetTargetSelection())
+		return (q.GetStatus() == 0 || row.Status == q.GetStatus()) && (q.GetTargetSelection() == 0 || row.TargetSelection == q.GetTargetSelection()) &&
+			(q.GetNamespaceId() == "" || row.NamespaceId == q.GetNamespaceId())
 	}
 	prefix, read := kv.NewKey(tableRow), func(_, value []byte) (*v1.JobRow, bool) {
 		row := page.Row[v1.JobRow](value)
@@ -85,6 +86,11 @@ func ID(r kv.Reader, job uint64) string {
 	}
 	name, _ := r.Get(goneKey(job))
 	return string(name)
+}
+
+// Namespace is the namespace that a job is in; empty is none, or no such job.
+func Namespace(r kv.Reader, job uint64) string {
+	return read(r, job).GetNamespaceId()
 }
 
 // concurrent is AWS's isConcurrent: executions are being rolled out, or canceled. A job for which there is no place among

@@ -1,9 +1,6 @@
 package jobs
 
 import (
-	"errors"
-	"strings"
-
 	"github.com/droverhq/drover/projections/kv"
 	"github.com/droverhq/drover/projections/page"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
@@ -32,16 +29,13 @@ func DescribeTemplate(r kv.Reader, q *v1.DescribeTemplate) (*v1.DescribeTemplate
 }
 
 func template(r kv.Reader, field, ref string) (*v1.TemplateRow, error) {
-	name := ref
-	if parts := strings.SplitN(ref, ":", 6); len(parts) == 6 && parts[0] == "arn" {
-		name = strings.TrimPrefix(parts[5], "jobtemplate/")
+	name, err := id.ParseTemplate(ref)
+	if err != nil {
+		return nil, page.Invalid(field, err)
 	}
-	if _, err := id.ParseJob(name); err != nil {
-		return nil, page.Invalid(field, errors.New(strings.Replace(err.Error(), "job id", "template id", 1)))
-	}
-	row := readTemplate(r, name)
+	row := readTemplate(r, string(name))
 	if row == nil {
-		return nil, page.NotFound(field, "job template", name)
+		return nil, page.NotFound(field, "job template", string(name))
 	}
 	return row, nil
 }

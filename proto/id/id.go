@@ -15,11 +15,12 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 )
 
-// Thing, Group: 1 to 128 of [a-zA-Z0-9:_-]. Job: 1 to 64 of [a-zA-Z0-9_-]. (specification §1.3)
+// Thing, Group: 1 to 128 of [a-zA-Z0-9:_-]. Job, Template: 1 to 64 of [a-zA-Z0-9_-]. (specification §1.3)
 type (
-	Thing string
-	Group string
-	Job   string
+	Thing    string
+	Group    string
+	Job      string
+	Template string
 )
 
 const (
@@ -43,6 +44,12 @@ func ParseGroup(s string) (Group, error) {
 func ParseJob(s string) (Job, error) {
 	s = fromARN(s, "job")
 	return Job(s), checkName("job id", s, jobMax, false)
+}
+
+// ParseTemplate checks a job template's id, or takes it from its ARN.
+func ParseTemplate(s string) (Template, error) {
+	s = fromARN(s, "jobtemplate")
+	return Template(s), checkName("template id", s, jobMax, false)
 }
 
 // ParseTarget reads a target: an ARN, or thing/NAME, or group/NAME.

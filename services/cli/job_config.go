@@ -162,16 +162,11 @@ func parseAttribute(s string) (*v1.Attribute, error) {
 
 // templateArg checks the id of a template, or takes it from its ARN.
 func templateArg(s string) (string, error) {
-	name := s
-	if strings.HasPrefix(s, "arn:") {
-		if _, rest, ok := strings.Cut(s, ":jobtemplate/"); ok {
-			name = rest
-		}
+	name, err := id.ParseTemplate(s)
+	if err != nil {
+		return "", invalid("jobTemplateId", "%v", err)
 	}
-	if _, err := id.ParseJob(name); err != nil || strings.HasPrefix(name, "arn:") {
-		return "", invalid("jobTemplateId", "%.80q is no template's id: 1 to 64 of [a-zA-Z0-9_-], or its ARN", s)
-	}
-	return name, nil
+	return string(name), nil
 }
 
 type numberError string

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // jobTeller tells the story of a job from its events in their order. What happens many times (releases, windows, joins) is
@@ -241,7 +242,7 @@ func createdText(j *v1.JobCreated, by string) string {
 	if j.GetJobTemplateArn() != "" {
 		text += ", from " + j.GetJobTemplateArn()
 	}
-	if p := viewRollout(j.GetRollout()); p != nil {
+	if p := body.ShowRollout(j.GetRollout()); p != nil {
 		text += "; " + paceText(p)
 	}
 	s := j.GetScheduling()
@@ -251,7 +252,7 @@ func createdText(j *v1.JobCreated, by string) string {
 	if s.GetEndTime() != "" {
 		text += "; to end at " + s.GetEndTime()
 	}
-	if w := viewWindows(s.GetWindows()); len(w) > 0 {
+	if w := body.ShowWindows(s.GetWindows()); len(w) > 0 {
 		text += "; in windows, " + windowsText(w)
 	}
 	return text
@@ -280,9 +281,9 @@ func endText(b v1.EndBehavior) string {
 func changedText(u *v1.JobUpdated) string {
 	var parts []string
 	if u.GetRollout() != nil {
-		parts = append(parts, "its pace is "+paceText(viewRollout(u.GetRollout())))
+		parts = append(parts, "its pace is "+paceText(body.ShowRollout(u.GetRollout())))
 	}
-	for _, f := range configFields(nil, viewAbortConfig(u.GetAbort()), viewRetry(u.GetRetry()), viewTimeout(u.GetTimeout()), viewPresigned(u.GetPresignedUrl())) {
+	for _, f := range configFields(nil, body.ShowAbort(u.GetAbort()), body.ShowRetry(u.GetRetry()), body.ShowTimeout(u.GetTimeout()), body.ShowPresignedURL(u.GetPresignedUrl())) {
 		given := map[string]bool{"Aborts": u.GetAbort() != nil, "Retries": u.GetRetry() != nil, "Times out": u.GetTimeout() != nil, "Presigned URLs": u.GetPresignedUrl() != nil}
 		if given[f.name] {
 			parts = append(parts, "it "+map[string]string{"Aborts": "aborts ", "Retries": "retries ", "Times out": "times out ", "Presigned URLs": "signs URLs "}[f.name]+orDash(f.value))
@@ -334,7 +335,7 @@ func abortText(a *v1.AbortTriggered) string {
 	}
 	text := fmt.Sprintf("abort criterion %d was met: %s of %s that have ended %s %s, which is %s %% or more (looked at from %s)",
 		a.GetCriterion()+1, humanize.Comma(int64(a.GetFailures())), plural(a.GetExecuted(), "execution"), verb(a.GetFailures(), "is", "are"), what,
-		hundredths(a.GetThresholdHundredths()), humanize.Comma(int64(a.GetMinExecuted())))
+		body.Hundredths(a.GetThresholdHundredths()), humanize.Comma(int64(a.GetMinExecuted())))
 	if a.GetCrossing() != nil {
 		text += "; the report that crossed it is in " + positionText(a.GetCrossing())
 	}

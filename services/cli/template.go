@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 func templateCommand(a *app) *cobra.Command {
@@ -16,26 +17,26 @@ and deleting it changes no job. Managed templates come with Drover, and have par
 }
 
 type templateView struct {
-	TemplateID  string           `json:"jobTemplateId"`
-	Description string           `json:"description"`
-	Document    string           `json:"document,omitempty"`
-	Rollout     *rolloutView     `json:"jobExecutionsRolloutConfig,omitempty"`
-	Abort       *abortConfigView `json:"abortConfig,omitempty"`
-	Retry       *retryView       `json:"jobExecutionsRetryConfig,omitempty"`
-	Timeout     *timeoutView     `json:"timeoutConfig,omitempty"`
-	Presigned   *presignedView   `json:"presignedUrlConfig,omitempty"`
-	Windows     []windowView     `json:"maintenanceWindows,omitempty"`
-	Packages    []string         `json:"destinationPackageVersions,omitempty"`
-	Tags        []tagView        `json:"tags,omitempty"`
-	CreatedAt   string           `json:"createdAt"`
+	TemplateID  string                   `json:"jobTemplateId"`
+	Description string                   `json:"description"`
+	Document    string                   `json:"document,omitempty"`
+	Rollout     *body.RolloutConfig      `json:"jobExecutionsRolloutConfig,omitempty"`
+	Abort       *body.AbortConfig        `json:"abortConfig,omitempty"`
+	Retry       *body.RetryConfig        `json:"jobExecutionsRetryConfig,omitempty"`
+	Timeout     *body.TimeoutConfig      `json:"timeoutConfig,omitempty"`
+	Presigned   *body.PresignedURLConfig `json:"presignedUrlConfig,omitempty"`
+	Windows     []body.MaintenanceWindow `json:"maintenanceWindows,omitempty"`
+	Packages    []string                 `json:"destinationPackageVersions,omitempty"`
+	Tags        []tagView                `json:"tags,omitempty"`
+	CreatedAt   string                   `json:"createdAt"`
 }
 
 func viewTemplate(t *v1.TemplateRow) templateView {
 	x := t.GetTemplate()
 	return templateView{
-		TemplateID: x.GetTemplateId(), Description: x.GetDescription(), Document: string(x.GetDocument()), Rollout: viewRollout(x.GetRollout()),
-		Abort: viewAbortConfig(x.GetAbort()), Retry: viewRetry(x.GetRetry()), Timeout: viewTimeout(x.GetTimeout()), Presigned: viewPresigned(x.GetPresignedUrl()),
-		Windows: viewWindows(x.GetWindows()), Packages: x.GetDestinationPackageVersions(), Tags: viewTags(t.GetTags()), CreatedAt: moment(t.GetCreatedAtMs()),
+		TemplateID: x.GetTemplateId(), Description: x.GetDescription(), Document: string(x.GetDocument()), Rollout: body.ShowRollout(x.GetRollout()),
+		Abort: body.ShowAbort(x.GetAbort()), Retry: body.ShowRetry(x.GetRetry()), Timeout: body.ShowTimeout(x.GetTimeout()), Presigned: body.ShowPresignedURL(x.GetPresignedUrl()),
+		Windows: body.ShowWindows(x.GetWindows()), Packages: x.GetDestinationPackageVersions(), Tags: viewTags(t.GetTags()), CreatedAt: moment(t.GetCreatedAtMs()),
 	}
 }
 

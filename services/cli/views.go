@@ -9,43 +9,44 @@ import (
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/fronts/aws/body"
 )
 
 // The views are what --output json shows: AWS's names where AWS has one, times in RFC 3339 (UTC, milliseconds), absent
 // where there is nothing. Fields are added, never renamed. `drover help output` lists them.
 
 type jobView struct {
-	JobID           string            `json:"jobId"`
-	Job             uint64            `json:"job"` // the job number; an id may be used again, a number never
-	Status          string            `json:"status"`
-	TargetSelection string            `json:"targetSelection,omitempty"`
-	Targets         []string          `json:"targets,omitempty"` // not in lists
-	Description     string            `json:"description,omitempty"`
-	Rollout         *rolloutView      `json:"jobExecutionsRolloutConfig,omitempty"`
-	Timeout         *timeoutView      `json:"timeoutConfig,omitempty"`
-	Abort           *abortConfigView  `json:"abortConfig,omitempty"`
-	Retry           *retryView        `json:"jobExecutionsRetryConfig,omitempty"`
-	Scheduling      *scheduleView     `json:"schedulingConfig,omitempty"`
-	Presigned       *presignedView    `json:"presignedUrlConfig,omitempty"`
-	Namespace       string            `json:"namespaceId,omitempty"`
-	Template        string            `json:"jobTemplateArn,omitempty"`
-	Parameters      map[string]string `json:"documentParameters,omitempty"`
-	Packages        []string          `json:"destinationPackageVersions,omitempty"`
-	Tags            []tagView         `json:"tags,omitempty"`
-	ForceCanceled   bool              `json:"forceCanceled"`
-	ReasonCode      string            `json:"reasonCode,omitempty"`
-	Comment         string            `json:"comment,omitempty"`
-	CreatedAt       string            `json:"createdAt"`
-	LastUpdatedAt   string            `json:"lastUpdatedAt,omitempty"`
-	CompletedAt     string            `json:"completedAt,omitempty"`
-	IsConcurrent    bool              `json:"isConcurrent"`
-	WindowOpen      *bool             `json:"windowOpen,omitempty"` // of a job with windows
-	WindowChangesAt string            `json:"windowChangesAt,omitempty"`
-	EndReached      bool              `json:"endReached,omitempty"`
-	Rollouts        []startView       `json:"scheduledJobRollouts,omitempty"` // the next starts of its windows
-	AbortBound      uint64            `json:"abortBound,omitempty"`
-	Document        string            `json:"document,omitempty"`
-	Counts          *countsView       `json:"jobProcessDetails,omitempty"`
+	JobID           string                   `json:"jobId"`
+	Job             uint64                   `json:"job"` // the job number; an id may be used again, a number never
+	Status          string                   `json:"status"`
+	TargetSelection string                   `json:"targetSelection,omitempty"`
+	Targets         []string                 `json:"targets,omitempty"` // not in lists
+	Description     string                   `json:"description,omitempty"`
+	Rollout         *body.RolloutConfig      `json:"jobExecutionsRolloutConfig,omitempty"`
+	Timeout         *body.TimeoutConfig      `json:"timeoutConfig,omitempty"`
+	Abort           *body.AbortConfig        `json:"abortConfig,omitempty"`
+	Retry           *body.RetryConfig        `json:"jobExecutionsRetryConfig,omitempty"`
+	Scheduling      *body.SchedulingConfig   `json:"schedulingConfig,omitempty"`
+	Presigned       *body.PresignedURLConfig `json:"presignedUrlConfig,omitempty"`
+	Namespace       string                   `json:"namespaceId,omitempty"`
+	Template        string                   `json:"jobTemplateArn,omitempty"`
+	Parameters      map[string]string        `json:"documentParameters,omitempty"`
+	Packages        []string                 `json:"destinationPackageVersions,omitempty"`
+	Tags            []tagView                `json:"tags,omitempty"`
+	ForceCanceled   bool                     `json:"forceCanceled"`
+	ReasonCode      string                   `json:"reasonCode,omitempty"`
+	Comment         string                   `json:"comment,omitempty"`
+	CreatedAt       string                   `json:"createdAt"`
+	LastUpdatedAt   string                   `json:"lastUpdatedAt,omitempty"`
+	CompletedAt     string                   `json:"completedAt,omitempty"`
+	IsConcurrent    bool                     `json:"isConcurrent"`
+	WindowOpen      *bool                    `json:"windowOpen,omitempty"` // of a job with windows
+	WindowChangesAt string                   `json:"windowChangesAt,omitempty"`
+	EndReached      bool                     `json:"endReached,omitempty"`
+	Rollouts        []startView              `json:"scheduledJobRollouts,omitempty"` // the next starts of its windows
+	AbortBound      uint64                   `json:"abortBound,omitempty"`
+	Document        string                   `json:"document,omitempty"`
+	Counts          *countsView              `json:"jobProcessDetails,omitempty"`
 }
 
 type startView struct {
@@ -142,8 +143,8 @@ func viewJob(j *v1.JobRow, c *v1.JobCounts) jobView {
 	if j.GetTargetSelection() != 0 {
 		v.TargetSelection = v1.EnumName(j.GetTargetSelection())
 	}
-	v.Rollout, v.Timeout, v.Abort, v.Retry = viewRollout(j.GetRollout()), viewTimeout(j.GetTimeout()), viewAbortConfig(j.GetAbort()), viewRetry(j.GetRetry())
-	v.Scheduling, v.Presigned, v.AbortBound = viewSchedule(j.GetScheduling()), viewPresigned(j.GetPresignedUrl()), abortBound(j.GetAbort(), j.GetRollout())
+	v.Rollout, v.Timeout, v.Abort, v.Retry = body.ShowRollout(j.GetRollout()), body.ShowTimeout(j.GetTimeout()), body.ShowAbort(j.GetAbort()), body.ShowRetry(j.GetRetry())
+	v.Scheduling, v.Presigned, v.AbortBound = body.ShowScheduling(j.GetScheduling()), body.ShowPresignedURL(j.GetPresignedUrl()), abortBound(j.GetAbort(), j.GetRollout())
 	v.Namespace, v.Template, v.Packages, v.Tags = j.GetNamespaceId(), j.GetJobTemplateArn(), j.GetDestinationPackageVersions(), viewTags(j.GetTags())
 	for _, p := range j.GetDocumentParameters() {
 		if v.Parameters == nil {

@@ -20,14 +20,11 @@ const (
 
 // parseTemplateID reads a template's id, or its ARN. Its form is a job id's (specification §1.3).
 func parseTemplateID(field, s string) (string, error) {
-	name := s
-	if parts := strings.SplitN(s, ":", 6); len(parts) == 6 && parts[0] == "arn" && parts[2] == "iot" {
-		name = strings.TrimPrefix(parts[5], "jobtemplate/")
+	name, err := id.ParseTemplate(s)
+	if err != nil {
+		return "", invalid(field, "%v", err)
 	}
-	if _, err := id.ParseJob(name); err != nil {
-		return "", invalid(field, "%s", strings.Replace(err.Error(), "job id", "template id", 1))
-	}
-	return name, nil
+	return string(name), nil
 }
 
 func templateKey(templateID string) kv.Key { return kv.NewKey(tableTemplate).String(templateID) }

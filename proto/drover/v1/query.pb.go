@@ -1773,7 +1773,9 @@ type ListJobs struct {
 	Status          JobStatus              `protobuf:"varint,3,opt,name=status,proto3,enum=drover.v1.JobStatus" json:"status,omitempty"`
 	TargetSelection TargetSelection        `protobuf:"varint,4,opt,name=target_selection,json=targetSelection,proto3,enum=drover.v1.TargetSelection" json:"target_selection,omitempty"`
 	// Only jobs that name this group as a target; empty is all.
-	Group         string `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`
+	Group string `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`
+	// Only jobs in this namespace; empty is all.
+	NamespaceId   string `protobuf:"bytes,6,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1839,6 +1841,13 @@ func (x *ListJobs) GetTargetSelection() TargetSelection {
 func (x *ListJobs) GetGroup() string {
 	if x != nil {
 		return x.Group
+	}
+	return ""
+}
+
+func (x *ListJobs) GetNamespaceId() string {
+	if x != nil {
+		return x.NamespaceId
 	}
 	return ""
 }
@@ -2240,7 +2249,9 @@ type ListExecutionsForThing struct {
 	Thing     string                 `protobuf:"bytes,3,opt,name=thing,proto3" json:"thing,omitempty"`
 	Status    ExecutionStatus        `protobuf:"varint,4,opt,name=status,proto3,enum=drover.v1.ExecutionStatus" json:"status,omitempty"`
 	// Only of this job; empty is all.
-	JobId         string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	JobId string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Only of jobs in this namespace; empty is all.
+	NamespaceId   string `protobuf:"bytes,6,opt,name=namespace_id,json=namespaceId,proto3" json:"namespace_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2306,6 +2317,13 @@ func (x *ListExecutionsForThing) GetStatus() ExecutionStatus {
 func (x *ListExecutionsForThing) GetJobId() string {
 	if x != nil {
 		return x.JobId
+	}
+	return ""
+}
+
+func (x *ListExecutionsForThing) GetNamespaceId() string {
+	if x != nil {
+		return x.NamespaceId
 	}
 	return ""
 }
@@ -4776,13 +4794,14 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\adeleted\x18\x0e \x01(\x04R\adeleted\x12\x16\n" +
 	"\x06joined\x18\x0f \x01(\x04R\x06joined\x12&\n" +
 	"\x0ffirst_change_ms\x18\f \x01(\x03R\rfirstChangeMs\x12$\n" +
-	"\x0elast_change_ms\x18\r \x01(\x03R\flastChangeMs\"\xee\x01\n" +
+	"\x0elast_change_ms\x18\r \x01(\x03R\flastChangeMs\"\x91\x02\n" +
 	"\bListJobs\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12,\n" +
 	"\x06status\x18\x03 \x01(\x0e2\x14.drover.v1.JobStatusR\x06status\x12E\n" +
 	"\x10target_selection\x18\x04 \x01(\x0e2\x1a.drover.v1.TargetSelectionR\x0ftargetSelection\x12\x14\n" +
-	"\x05group\x18\x05 \x01(\tR\x05group\"}\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12!\n" +
+	"\fnamespace_id\x18\x06 \x01(\tR\vnamespaceId\"}\n" +
 	"\rListJobsReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12%\n" +
 	"\x04jobs\x18\x02 \x03(\v2\x11.drover.v1.JobRowR\x04jobs\x12\x1d\n" +
@@ -4817,13 +4836,14 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x15\n" +
 	"\x06job_id\x18\x03 \x01(\tR\x05jobId\x122\n" +
-	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\"\xd2\x01\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\"\xf5\x01\n" +
 	"\x16ListExecutionsForThing\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12#\n" +
 	"\x04page\x18\x02 \x01(\v2\x0f.drover.v1.PageR\x04page\x12\x14\n" +
 	"\x05thing\x18\x03 \x01(\tR\x05thing\x122\n" +
 	"\x06status\x18\x04 \x01(\x0e2\x1a.drover.v1.ExecutionStatusR\x06status\x12\x15\n" +
-	"\x06job_id\x18\x05 \x01(\tR\x05jobId\"\x95\x01\n" +
+	"\x06job_id\x18\x05 \x01(\tR\x05jobId\x12!\n" +
+	"\fnamespace_id\x18\x06 \x01(\tR\vnamespaceId\"\x95\x01\n" +
 	"\x13ListExecutionsReply\x12&\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x127\n" +
 	"\n" +

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
@@ -115,6 +116,16 @@ func (c *call) page() (*v1.Page, error) {
 // decode reads the body, whose every member is known.
 func (c *call) decode(known map[string]func(body.Field) error) error {
 	return body.Decode(c.body, known)
+}
+
+// word reads a parameter that is one of an enum's, into its place; absent leaves it.
+func word[E interface {
+	~int32
+	protoreflect.Enum
+}](c *call, name string, place *E) error {
+	n, err := body.Enum(name, c.query.Get(name), *place)
+	*place = E(n)
+	return err
 }
 
 // The names in the path, each checked.

@@ -15,6 +15,8 @@ type operation struct {
 	path []string
 	// query are the parameters that it takes; another is refused.
 	query []string
+	// errors are the names that AWS's model gives it, beside those of every operation; nil is any.
+	errors []string
 	// do answers with what is written as JSON, nil for an empty answer, or with a *v1.Refusal or an *awsError.
 	do func(*call) (any, error)
 }
@@ -22,6 +24,13 @@ type operation struct {
 // op makes an operation of the table.
 func op(name, method, path string, do func(*call) (any, error), query ...string) *operation {
 	return &operation{name: name, method: method, path: strings.Split(path[1:], "/"), query: query, do: do}
+}
+
+// fails says which of AWS's errors an operation has, beside those of every operation: clients know no other. What is
+// refused otherwise is an invalid request. (specification §2.3)
+func (o *operation) fails(errors ...string) *operation {
+	o.errors = append([]string{}, errors...)
+	return o
 }
 
 // notOffered makes an operation that is refused by name, with what would do instead.

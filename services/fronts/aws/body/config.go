@@ -17,15 +17,23 @@ func (f Field) missing(name string) error {
 	return invalid(strings.TrimPrefix(f.Path+"."+name, "."), "is missing")
 }
 
-func enumIn[E protoreflect.Enum](f Field, e E) (protoreflect.EnumNumber, error) {
-	s, err := f.Text()
-	if err != nil {
-		return 0, err
+// intoEnum reads the value of an enum into its place.
+func intoEnum[E interface {
+	~int32
+	protoreflect.Enum
+}](place *E) func(Field) error {
+	return func(f Field) error {
+		s, err := f.Text()
+		if err != nil {
+			return err
+		}
+		if s == "" {
+			return invalid(f.Path, "is empty")
+		}
+		n, err := Enum(f.Path, s, *place)
+		*place = E(n)
+		return err
 	}
-	if s == "" {
-		return 0, invalid(f.Path, "is empty")
-	}
-	return Enum(f.Path, s, e)
 }
 
 // intoNumber reads an integer from 1 to most into its place.
@@ -33,8 +41,11 @@ func intoNumber(into *uint32, most int64) func(Field) error {
 	return func(f Field) (err error) { *into, err = f.Number(most); return err }
 }
 
-func intoText(into *string) func(Field) error {
-	return func(f Field) (err error) { *into, err = f.Text(); return err }
+func intoText(place *string) func(Field) error { return into(place, Field.Text) }
+
+// into reads a member into its place.
+func into[T any](place *T, read func(Field) (T, error)) func(Field) error {
+	return func(f Field) (err error) { *place, err = read(f); return err }
 }
 
 // intoDecimal reads a number with at most so many decimals, as a whole number of its last place, from least to most.
@@ -55,7 +66,7 @@ func (f Field) Rollout() (*v1.RolloutConfig, error) {
 	c := new(v1.RolloutConfig)
 	return c, f.Members(map[string]func(Field) error{
 		"maximumPerMinute": intoNumber(&c.MaximumPerMinute, math.MaxInt32),
-		"exponentialRate":  func(m Field) (err error) { c.Exponential, err = m.exponential(); return err },
+		"exponentialRate":  into(&c.Exponential, Field.exponential),
 	})
 }
 
@@ -193,14 +204,10 @@ func (f Field) Scheduling() (*v1.SchedulingConfig, error) {
 		}
 	}
 	err := f.Members(map[string]func(Field) error{
-		"startTime": at(&c.StartTime),
-		"endTime":   at(&c.EndTime),
-		"endBehavior": func(m Field) error {
-			n, err := enumIn(m, v1.EndBehavior(0))
-			c.EndBehavior = v1.EndBehavior(n)
-			return err
-		},
-		"maintenanceWindows": func(m Field) (err error) { c.Windows, err = m.Windows(); return err },
+		"startTime":          at(&c.StartTime),
+		"endTime":            at(&c.EndTime),
+		"endBehavior":        intoEnum(&c.EndBehavior),
+		"maintenanceWindows": into(&c.Windows, Field.Windows),
 	})
 	if err == nil && c.EndBehavior != 0 && c.EndTime == "" {
 		err = invalid(f.Path+".endBehavior", "needs an end time")

@@ -16,62 +16,34 @@ var NotYet = []string{"documentSource"}
 // it stands in the path. (specification §2.4)
 func CreateJob(text []byte) (*v1.CreateJob, error) {
 	q := new(v1.CreateJob)
-	known := map[string]func(Field) error{}
-	for name, read := range createFields {
-		known[name] = func(f Field) error { return read(q, f) }
+	err := Decode(text, map[string]func(Field) error{
+		"jobId":                      into(&q.JobId, Field.job),
+		"targets":                    into(&q.Targets, Field.targets),
+		"document":                   into(&q.Document, Field.document),
+		"description":                into(&q.Description, Field.Text),
+		"targetSelection":            intoEnum(&q.TargetSelection),
+		"jobExecutionsRolloutConfig": into(&q.Rollout, Field.Rollout),
+		"timeoutConfig":              into(&q.Timeout, Field.Timeout),
+		"abortConfig":                into(&q.Abort, Field.Abort),
+		"jobExecutionsRetryConfig":   into(&q.Retry, Field.Retry),
+		"schedulingConfig":           into(&q.Scheduling, Field.Scheduling),
+		"presignedUrlConfig":         into(&q.PresignedUrl, Field.PresignedURL),
+		"tags":                       into(&q.Tags, Field.Tags),
+		"namespaceId":                into(&q.NamespaceId, Field.Text),
+		"jobTemplateArn":             into(&q.JobTemplate, Field.Text),
+		"documentParameters":         into(&q.DocumentParameters, Field.Parameters),
+		"destinationPackageVersions": into(&q.DestinationPackageVersions, Field.Texts),
+	})
+	if err == nil {
+		err = someTargets(q.Targets)
 	}
-	if err := Decode(text, known); err != nil {
+	if err == nil && q.Document == nil && q.JobTemplate == "" {
+		err = invalid("document", "is missing")
+	}
+	if err != nil {
 		return nil, err
 	}
-	if len(q.Targets) == 0 {
-		return nil, invalid("targets", "is missing; 1 to 100 things or groups are needed")
-	}
-	if q.Document == nil && q.JobTemplate == "" {
-		return nil, invalid("document", "is missing")
-	}
 	return q, nil
-}
-
-// createFields reads every member of the body.
-var createFields = map[string]func(*v1.CreateJob, Field) error{
-	"jobId": func(q *v1.CreateJob, f Field) (err error) {
-		if q.JobId, err = f.Text(); err == nil {
-			q.JobId, err = jobID(f.Path, q.JobId)
-		}
-		return err
-	},
-	"targets": func(q *v1.CreateJob, f Field) error {
-		list, err := f.Texts()
-		if err == nil {
-			q.Targets, err = Targets(f.Path, list)
-		}
-		return err
-	},
-	"document": func(q *v1.CreateJob, f Field) error {
-		s, err := f.Text()
-		q.Document = []byte(s)
-		return err
-	},
-	"description": func(q *v1.CreateJob, f Field) (err error) { q.Description, err = f.Text(); return err },
-	"targetSelection": func(q *v1.CreateJob, f Field) error {
-		n, err := enumIn(f, v1.TargetSelection(0))
-		q.TargetSelection = v1.TargetSelection(n)
-		return err
-	},
-	"jobExecutionsRolloutConfig": func(q *v1.CreateJob, f Field) (err error) { q.Rollout, err = f.Rollout(); return err },
-	"timeoutConfig":              func(q *v1.CreateJob, f Field) (err error) { q.Timeout, err = f.Timeout(); return err },
-	"abortConfig":                func(q *v1.CreateJob, f Field) (err error) { q.Abort, err = f.Abort(); return err },
-	"jobExecutionsRetryConfig":   func(q *v1.CreateJob, f Field) (err error) { q.Retry, err = f.Retry(); return err },
-	"schedulingConfig":           func(q *v1.CreateJob, f Field) (err error) { q.Scheduling, err = f.Scheduling(); return err },
-	"presignedUrlConfig":         func(q *v1.CreateJob, f Field) (err error) { q.PresignedUrl, err = f.PresignedURL(); return err },
-	"tags":                       func(q *v1.CreateJob, f Field) (err error) { q.Tags, err = f.Tags(); return err },
-	"namespaceId":                func(q *v1.CreateJob, f Field) (err error) { q.NamespaceId, err = f.Text(); return err },
-	"jobTemplateArn":             func(q *v1.CreateJob, f Field) (err error) { q.JobTemplate, err = f.Text(); return err },
-	"documentParameters":         func(q *v1.CreateJob, f Field) (err error) { q.DocumentParameters, err = f.Parameters(); return err },
-	"destinationPackageVersions": func(q *v1.CreateJob, f Field) (err error) {
-		q.DestinationPackageVersions, err = f.Texts()
-		return err
-	},
 }
 
 // CheckDocument refuses what the job's owner would refuse, before it is sent.
@@ -82,12 +54,37 @@ func CheckDocument(text []byte) error {
 	return nil
 }
 
-func jobID(field, s string) (string, error) {
+// job reads a job's id, or takes it from its ARN.
+func (f Field) job() (string, error) {
+	s, err := f.Text()
+	if err != nil {
+		return "", err
+	}
 	j, err := id.ParseJob(s)
 	if err != nil {
-		return "", invalid(field, "%v", err)
+		return "", invalid(f.Path, "%v", err)
 	}
 	return string(j), nil
+}
+
+func (f Field) document() ([]byte, error) {
+	s, err := f.Text()
+	return []byte(s), err
+}
+
+func (f Field) targets() ([]*v1.Target, error) {
+	list, err := f.Texts()
+	if err != nil {
+		return nil, err
+	}
+	return Targets(f.Path, list)
+}
+
+func someTargets(targets []*v1.Target) error {
+	if len(targets) == 0 {
+		return invalid("targets", "is missing; 1 to 100 things or groups are needed")
+	}
+	return nil
 }
 
 // Targets reads targets: ARNs, or thing/NAME, or group/NAME.

@@ -3,6 +3,8 @@
 // once a job runs. null is the same as nothing. Refusals are INVALID_REQUEST, or NOT_SUPPORTED, and name the member by its
 // path: abortConfig.criteriaList[0].action.
 //
+// It writes a job's configuration back as AWS does, too, for whoever answers.
+//
 // It checks shapes. What depends on the state of the system, or on its limits, is the owner's to refuse.
 // (specification §2)
 package body
