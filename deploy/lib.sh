@@ -164,7 +164,7 @@ ready() { for failing in "$@"; do await "$failing" || die "$failing was not read
 
 # birth starts everything, and waits until it is ready.
 birth() {
-  say "Starting $1: 3 hub nodes, a device leaf, 12 services"
+  say "Starting $1: 3 hub nodes, a device leaf, 13 services"
   prepare
   launch
   local s servers=()

@@ -8,7 +8,7 @@
 set -euo pipefail
 drover=$(realpath "$1")
 cd "$(dirname "$0")/.."
-hosts=(--host hub-1 --host hub-2 --host hub-3 --host leaf-1)
+hosts=(--host hub-1 --host hub-2 --host hub-3 --host leaf-1 --host http-1)
 "$drover" secrets create deploy/secrets "${hosts[@]}"
 if [ ! -e .env ]; then
   uid=$(id -u)

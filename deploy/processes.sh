@@ -7,7 +7,7 @@ prepare() {
   local net="127.$((RANDOM % 200 + 20)).$((RANDOM % 200 + 20))" n=10 service hosts=() urls=''
   for service in "${services[@]}"; do
     address[$service]=$net.$((n++))
-    case $service in hub-* | leaf-*) hosts+=(--host "$service" --host "${address[$service]}") ;; esac
+    case $service in hub-* | leaf-* | http-*) hosts+=(--host "$service" --host "${address[$service]}") ;; esac
     case $service in hub-*) urls+="${urls:+,}nats://${address[$service]}:4222" ;; esac
   done
   run secrets create "$secrets" "${hosts[@]}" >/dev/null

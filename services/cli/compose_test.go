@@ -48,7 +48,7 @@ func TestComposeStartsCommandLines(t *testing.T) {
 	for name, command := range map[string]string{
 		"hub-1": "broker hub", "hub-2": "broker hub", "hub-3": "broker hub", "leaf-1": "broker leaf",
 		"job-1": "serve job", "targeting-1": "serve targeting", "rollout-1": "serve rollout", "execution-1": "serve execution", "execution-2": "serve execution",
-		"projections-1": "serve projections", "projections-2": "serve projections", "inbox-1": "serve inbox", "feed-1": "serve feed",
+		"projections-1": "serve projections", "projections-2": "serve projections", "inbox-1": "serve inbox", "feed-1": "serve feed", "http-1": "serve http",
 	} {
 		if starts[name] != command {
 			t.Errorf("%s starts %q, want %q", name, starts[name], command)

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"github.com/droverhq/drover/services/fronts/aws/credential"
 	"github.com/droverhq/drover/services/node"
 )
 
@@ -57,4 +60,24 @@ func apiText(e node.Endpoints) string {
 		text += ", of devices " + e.HTTPData
 	}
 	return text
+}
+
+// printProfile says once, when the access key was made, how AWS's clients are pointed here.
+func (a *app) printProfile(p node.Profile) {
+	if p.MadeKey == "" {
+		return
+	}
+	fmt.Fprintf(a.out, `With AWS's clients, by the access key %s, made now:
+  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_CONFIG_FILE=%s
+  aws --profile %s iot list-jobs
+  aws --profile %[4]s --endpoint-url %s iot list-jobs    # a version that does not know endpoint_url (before 2.13)
+`, p.MadeKey, shellWord(absolute(p.CredentialsFile())), shellWord(absolute(p.ConfigFile())), credential.ProfileName, p.Endpoint)
+}
+
+// absolute is a path from anywhere; where the working folder is gone, it stays as it is.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }

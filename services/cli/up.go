@@ -128,6 +128,7 @@ Next:
   drover job create hello --document '{"operation":"hello"}' --target thing/press-01
   drover job watch hello
 `, Version, cfg.Data, e.NATS, e.HTTP, e.MQTT, e.Devices, e.Monitor)
+	a.printProfile(n.Profile())
 	return a.untilStopped(ctx, stop, n, 0)
 }
 

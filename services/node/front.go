@@ -10,6 +10,7 @@ import (
 
 	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/fronts/aws"
+	"github.com/droverhq/drover/services/fronts/aws/credential"
 	"github.com/droverhq/drover/services/fronts/aws/sigv4"
 	"github.com/droverhq/drover/services/fronts/device"
 )
@@ -17,6 +18,10 @@ import (
 // serveHTTP opens AWS's API.
 func (n *Node) serveHTTP(ctx context.Context) error {
 	nc, err := n.connect(ctx, n.hub.ConnectHTTP, "http")
+	if err != nil {
+		return err
+	}
+	keys, err := n.openCredentials(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,11 +37,16 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 		}
 		n.endpoints.HTTPData = data.url()
 	}
+	if n.brokers != nil {
+		if err := n.writeProfile(ctx, keys); err != nil {
+			return err
+		}
+	}
 	client := bus.NewClient(nc)
 	front := aws.Config{
 		Client: client, Account: n.cfg.Account, Region: n.cfg.Region,
 		Data: device.NewHandler(device.HandlerConfig{Client: client}), DataOperation: nameDataOperation,
-		Verify: n.verify, Endpoint: n.addresses().endpoint,
+		Verify: verify(keys, n.cfg.HTTP.NoAuth), Endpoint: n.addresses().endpoint,
 		Observe: newRequests(n.monitor.registry, n.cfg.HTTP.RequestLog).observe, Logger: n.cfg.Logger,
 	}
 	if n.cfg.Limits == "aws" {
@@ -50,12 +60,14 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 	return nil
 }
 
-// verify says who signed a request. Where nobody need sign, who did is still who he says.
-func (n *Node) verify(r *http.Request, body []byte, now time.Time) (sigv4.Identity, error) {
-	if n.cfg.HTTP.NoAuth && r.Header.Get("Authorization") == "" {
-		return sigv4.Identity{}, nil
+// verify makes what says who signed a request. Where nobody need sign, who did is still who he says.
+func verify(keys *credential.Store, noAuth bool) func(*http.Request, []byte, time.Time) (sigv4.Identity, error) {
+	return func(r *http.Request, body []byte, now time.Time) (sigv4.Identity, error) {
+		if noAuth && r.Header.Get("Authorization") == "" {
+			return sigv4.Identity{}, nil
+		}
+		return sigv4.Verify(r, body, now, keys.Secret)
 	}
-	return sigv4.Verify(r, body, now, func(string) (string, bool) { return "", false })
 }
 
 // addresses are what clients are told of where to go on: those that were configured, else the host by which a client came

@@ -1,19 +1,30 @@
 package node_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/broker"
+	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/node"
 )
 
@@ -191,5 +202,106 @@ func TestRequestsAreCountedAndNoted(t *testing.T) {
 	if err := json.Unmarshal([]byte(first), &line); err != nil || line.Operation != "CreateJob" || line.Status != 400 ||
 		line.Error != "InvalidRequestException" || line.Time == "" || line.ID == "" || line.Seconds <= 0 || !strings.HasPrefix(line.Remote, "127.0.0.1:") || line.AccessKeyID == nil {
 		t.Errorf("%s: %v", first, err)
+	}
+}
+
+// signed makes requests that an access key signs, for a service of AWS's.
+func (a api) signed(keyID, secret, service string) api {
+	a.client = &http.Client{Transport: signer{keyID, secret, service}}
+	return a
+}
+
+// signer is AWS's own.
+type signer struct{ keyID, secret, service string }
+
+func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	sum := sha256.Sum256(body)
+	key := aws.Credentials{AccessKeyID: s.keyID, SecretAccessKey: s.secret}
+	if err := v4.NewSigner().SignHTTP(r.Context(), key, r, hex.EncodeToString(sum[:]), s.service, "eu-west-1", time.Now()); err != nil {
+		return nil, err
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// Two processes of the role know the same keys and give the same answers: what is written through one is read through the
+// other, and a key that one revokes the other refuses.
+func TestTwoHTTPProcessesAreOne(t *testing.T) {
+	t.Parallel() // it waits
+	c := startCluster(t)
+	c.start("rest", node.RoleJob, node.RoleTargeting, node.RoleRollout, node.RoleExecution, node.RoleProjections)
+	a, b := c.start("a", node.RoleHTTP), c.start("b", node.RoleHTTP)
+	made, err := bus.CreateCredential.Call(t.Context(), c.client, &v1.CreateCredential{Description: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyID, secret := made.GetCredential().GetAccessKeyId(), made.GetSecretAccessKey()
+	through := []api{a.api().signed(keyID, secret, "iot"), b.api().signed(keyID, secret, "iot")}
+	for i, api := range through {
+		eventually(t, "the key is known in process "+fmt.Sprint(i), func() bool {
+			status, _ := api.do(http.MethodGet, "/endpoint?endpointType=iot:Jobs", "")
+			return status != http.StatusForbidden
+		})
+	}
+	for i := range 20 {
+		thing := fmt.Sprintf("thing-%d", i)
+		through[i%2].must(nil, http.MethodPost, "/things/"+thing, "{}")
+		var read struct{ ThingName, ThingArn string }
+		through[(i+1)%2].must(&read, http.MethodGet, "/things/"+thing, "")
+		if read.ThingName != thing || read.ThingArn != "arn:aws:iot:eu-west-1:123456789012:thing/"+thing {
+			t.Fatalf("written %s, read %+v", thing, read)
+		}
+	}
+	through[0].must(nil, http.MethodPut, "/jobs/j", `{"targets":["arn:aws:iot:eu-west-1:123456789012:thing/thing-0"],"document":"{}"}`)
+	device := b.api().signed(keyID, secret, "iot-jobs-data")
+	eventually(t, "the device is offered the job", func() bool {
+		var next struct{ Execution struct{ JobID string } }
+		device.must(&next, http.MethodPut, "/things/thing-0/jobs/$next", "{}")
+		return next.Execution.JobID == "j"
+	})
+	must(t)(bus.RevokeCredential.Call(t.Context(), c.client, &v1.RevokeCredential{AccessKeyId: keyID}))
+	for i, api := range through {
+		eventually(t, "the key is refused in process "+fmt.Sprint(i), func() bool {
+			status, _ := api.do(http.MethodGet, "/endpoint?endpointType=iot:Jobs", "")
+			return status == http.StatusForbidden
+		})
+	}
+}
+
+// A system of one process has an access key and a profile of AWS's clients from its first start on.
+func TestASystemOfOneProcessWritesAProfile(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, data)
+	first := s.Profile()
+	config, err := os.ReadFile(first.ConfigFile())
+	if err != nil || first.MadeKey == "" || !strings.Contains(string(config), s.Endpoints().HTTP) {
+		t.Fatalf("%+v\n%s%v", first, config, err)
+	}
+	keys, err := os.ReadFile(first.CredentialsFile())
+	secret := regexp.MustCompile(`aws_secret_access_key = (\S+)`).FindStringSubmatch(string(keys))
+	if err != nil || !strings.Contains(string(keys), first.MadeKey) || secret == nil {
+		t.Fatalf("%s: %v", first.CredentialsFile(), err)
+	}
+	works := func() {
+		t.Helper()
+		if status, answer := (api{t: t, url: s.Endpoints().HTTP}).signed(first.MadeKey, secret[1], "iot").do(http.MethodGet, "/nowhere", ""); status != http.StatusNotFound {
+			t.Errorf("a signed request: %d %s", status, answer)
+		}
+	}
+	works()
+	if status, answer := (api{t, s.Endpoints().HTTP, http.DefaultClient}).do(http.MethodGet, "/nowhere", ""); status != http.StatusForbidden {
+		t.Errorf("a request that nobody signed: %d %s", status, answer)
+	}
+	s.stop()
+	s = start(t, data)
+	works()
+	config, err = os.ReadFile(first.ConfigFile())
+	if again := s.Profile(); err != nil || again.MadeKey != "" || !strings.Contains(string(config), s.Endpoints().HTTP+"\n") {
+		t.Errorf("the second start: %+v, at %s\n%s%v", again, s.Endpoints().HTTP, config, err)
 	}
 }

@@ -85,6 +85,7 @@ type Node struct {
 	homes     uint32
 	replicas  int
 	endpoints Endpoints
+	profile   Profile
 
 	// What Close does. entrances are closed first: who came in by one asks those behind the doors. Then doors, all at once, so
 	// that nothing new comes in; then partitions and read models stop; then closers go in the other order than they were
