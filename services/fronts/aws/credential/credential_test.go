@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -291,9 +292,30 @@ func TestTheBucketIsKeptInFilesAndHoldsNoSecret(t *testing.T) {
 	}
 	e, err := bucket.Get(ctx, a.AccessKeyID)
 	must(t, err)
-	if bytes.Contains(e.Value(), []byte(secret)) {
-		t.Error("the secret lies open")
+	if bytes.Contains(e.Value(), []byte(secret)) || !bytes.Contains(e.Value(), []byte(`"sealed"`)) {
+		t.Errorf("the secret lies open, or nowhere: %s", e.Value())
 	}
+	// A revoked key's secret is gone; and if an old one were put back beside it, it would open for nobody.
+	c, _, err := store.Create(ctx, "c")
+	must(t, err)
+	sealed, err := bucket.Get(ctx, c.AccessKeyID)
+	must(t, err)
+	_, err = store.Revoke(ctx, c.AccessKeyID)
+	must(t, err)
+	left, err := bucket.Get(ctx, c.AccessKeyID)
+	must(t, err)
+	if bytes.Contains(left.Value(), []byte(`"sealed"`)) {
+		t.Errorf("a revoked key keeps its secret: %s", left.Value())
+	}
+	back, err := bucket.Put(ctx, c.AccessKeyID, bytes.Replace(sealed.Value(), []byte(`"description":"c"`), []byte(`"description":"back","revokedMs":5`), 1))
+	must(t, err)
+	eventually(t, fmt.Sprintf("revision %d is read", back), func() bool {
+		return slices.ContainsFunc(store.List(), func(have credential.Credential) bool { return have.Description == "back" })
+	})
+	if _, ok := store.Secret(c.AccessKeyID); ok {
+		t.Error("a key that says it was revoked is let in")
+	}
+	must(t, bucket.Delete(ctx, c.AccessKeyID))
 	// A sealed secret that is moved to another id opens for nobody.
 	_, err = bucket.Put(ctx, b.AccessKeyID, e.Value())
 	must(t, err)
@@ -303,9 +325,7 @@ func TestTheBucketIsKeptInFilesAndHoldsNoSecret(t *testing.T) {
 	must(t, err)
 	must(t, bucket.Delete(ctx, a.AccessKeyID))
 	eventually(t, "the deleted key is refused", func() bool { _, ok := store.Secret(a.AccessKeyID); return !ok })
-	if l := store.List(); len(l) != 0 {
-		t.Errorf("%+v", l)
-	}
+	eventually(t, "nothing is listed", func() bool { return len(store.List()) == 0 })
 	_, err = store.Revoke(ctx, a.AccessKeyID)
 	wantRefusal(t, err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, a.AccessKeyID)
 }
