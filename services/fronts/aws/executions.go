@@ -48,17 +48,11 @@ type executionList struct {
 	Next string         `json:"nextToken,omitempty"`
 }
 
-// showExecutions makes a list; name puts in a row which execution it is.
-func showExecutions(reply *v1.ListExecutionsReply, name func(*executionRow, *v1.ExecutionRow)) executionList {
-	list := executionList{make([]executionRow, len(reply.GetExecutions())), reply.GetNextToken()}
-	for i, x := range reply.GetExecutions() {
-		list.Rows[i].Summary = executionSummary{
-			Status: v1.EnumName(x.GetStatus()), QueuedAt: moment(x.GetQueuedAtMs()), StartedAt: moment(x.GetStartedAtMs()),
-			LastUpdatedAt: moment(x.GetLastUpdatedAtMs()), ExecutionNumber: x.GetExecutionNumber(), RetryAttempt: x.GetRetryAttempt(),
-		}
-		name(&list.Rows[i], x)
+func showSummary(x *v1.ExecutionRow) executionSummary {
+	return executionSummary{
+		Status: v1.EnumName(x.GetStatus()), QueuedAt: moment(x.GetQueuedAtMs()), StartedAt: moment(x.GetStartedAtMs()),
+		LastUpdatedAt: moment(x.GetLastUpdatedAtMs()), ExecutionNumber: x.GetExecutionNumber(), RetryAttempt: x.GetRetryAttempt(),
 	}
-	return list
 }
 
 func listExecutionsForJob(c *call) (any, error) {
@@ -77,7 +71,10 @@ func listExecutionsForJob(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return showExecutions(reply, func(row *executionRow, x *v1.ExecutionRow) { row.ThingARN = c.arn("thing", x.GetThing()) }), nil
+	row := func(x *v1.ExecutionRow) executionRow {
+		return executionRow{ThingARN: c.arn("thing", x.GetThing()), Summary: showSummary(x)}
+	}
+	return executionList{rows(reply.GetExecutions(), row), reply.GetNextToken()}, nil
 }
 
 func listExecutionsForThing(c *call) (any, error) {
@@ -101,7 +98,10 @@ func listExecutionsForThing(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return showExecutions(reply, func(row *executionRow, x *v1.ExecutionRow) { row.JobID = x.GetJobId() }), nil
+	row := func(x *v1.ExecutionRow) executionRow {
+		return executionRow{JobID: x.GetJobId(), Summary: showSummary(x)}
+	}
+	return executionList{rows(reply.GetExecutions(), row), reply.GetNextToken()}, nil
 }
 
 // execution is what DescribeJobExecution tells on this plane, where details stand one level deeper than on the devices'.

@@ -63,7 +63,7 @@ func (c *call) showJob(reply *v1.DescribeJobReply) job {
 	shown := job{
 		ARN: c.arn("job", j.GetJobId()), ID: j.GetJobId(), Selection: v1.EnumName(j.GetTargetSelection()), Status: v1.EnumName(j.GetStatus()),
 		ForceCanceled: j.GetForceCanceled(), ReasonCode: j.GetReasonCode(), Comment: j.GetComment(),
-		Targets: c.targetARNs(j.GetTargets()), Description: j.GetDescription(),
+		Targets: rows(j.GetTargets(), c.targetARN), Description: j.GetDescription(),
 		Presigned: orEmpty(body.ShowPresignedURL(j.GetPresignedUrl())), Rollout: orEmpty(body.ShowRollout(j.GetRollout())),
 		Abort: body.ShowAbort(j.GetAbort()), Timeout: orEmpty(body.ShowTimeout(j.GetTimeout())),
 		Retry: body.ShowRetry(j.GetRetry()), Scheduling: body.ShowScheduling(j.GetScheduling()),
@@ -98,14 +98,6 @@ func showProcess(counts *v1.JobCounts) jobProcess {
 		Queued: n[v1.ExecutionStatus_EXECUTION_STATUS_QUEUED], InProgress: n[v1.ExecutionStatus_EXECUTION_STATUS_IN_PROGRESS],
 		Removed: n[v1.ExecutionStatus_EXECUTION_STATUS_REMOVED], TimedOut: n[v1.ExecutionStatus_EXECUTION_STATUS_TIMED_OUT],
 	}
-}
-
-func (c *call) targetARNs(targets []*v1.Target) []string {
-	list := make([]string, 0, len(targets))
-	for _, t := range targets {
-		list = append(list, c.targetARN(t))
-	}
-	return list
 }
 
 // templateARN is the ARN of the template that a job was made from: as it was given, or of the template that was given by

@@ -218,18 +218,17 @@ func listJobs(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]jobSummary, 0, len(reply.GetJobs()))
-	for _, j := range reply.GetJobs() {
-		list = append(list, jobSummary{
+	row := func(j *v1.JobRow) jobSummary {
+		return jobSummary{
 			ARN: c.arn("job", j.GetJobId()), ID: j.GetJobId(), GroupID: groupID, Selection: v1.EnumName(j.GetTargetSelection()),
 			Status: v1.EnumName(j.GetStatus()), CreatedAt: moment(j.GetCreatedAtMs()), LastUpdatedAt: moment(j.GetLastUpdatedAtMs()),
 			CompletedAt: moment(j.GetCompletedAtMs()), IsConcurrent: j.GetIsConcurrent(),
-		})
+		}
 	}
 	return struct {
 		Jobs []jobSummary `json:"jobs"`
 		Next string       `json:"nextToken,omitempty"`
-	}{list, reply.GetNextToken()}, nil
+	}{rows(reply.GetJobs(), row), reply.GetNextToken()}, nil
 }
 
 // queriedGroup is the group that the query names, by its name or its id; empty is none.

@@ -49,11 +49,10 @@ func describeManagedTemplate(c *call) (any, error) {
 		return nil, err
 	}
 	t := reply.GetTemplate()
-	shown := managedView{c.showManaged(t), make([]parameter, 0, len(t.GetParameters())), string(t.GetDocument())}
-	for _, p := range t.GetParameters() {
-		shown.Parameters = append(shown.Parameters, parameter{p.GetKey(), p.GetDescription(), p.GetRegex(), p.GetExample(), p.GetOptional()})
+	row := func(p *v1.TemplateParameter) parameter {
+		return parameter{p.GetKey(), p.GetDescription(), p.GetRegex(), p.GetExample(), p.GetOptional()}
 	}
-	return shown, nil
+	return managedView{c.showManaged(t), rows(t.GetParameters(), row), string(t.GetDocument())}, nil
 }
 
 // listManagedTemplates pages through the whole list: a token is the name of the last template that was shown.
@@ -75,11 +74,7 @@ func listManagedTemplates(c *call) (any, error) {
 		}
 		all = all[i+1:]
 	}
-	list := []managedRow{}
-	for _, t := range all[:min(len(all), int(page.Limit))] {
-		list = append(list, c.showManaged(t))
-	}
-	next := ""
+	list, next := rows(all[:min(len(all), int(page.Limit))], c.showManaged), ""
 	if len(list) < len(all) {
 		next = base64.RawURLEncoding.EncodeToString([]byte(list[len(list)-1].Name))
 	}

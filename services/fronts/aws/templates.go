@@ -106,12 +106,8 @@ func listTemplates(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]templateRow, 0, len(reply.GetTemplates()))
-	for _, t := range reply.GetTemplates() {
-		list = append(list, c.showTemplate(t))
-	}
 	return struct {
 		Templates []templateRow `json:"jobTemplates"`
 		Next      string        `json:"nextToken,omitempty"`
-	}{list, reply.GetNextToken()}, nil
+	}{rows(reply.GetTemplates(), c.showTemplate), reply.GetNextToken()}, nil
 }

@@ -1,7 +1,6 @@
 package body
 
 import (
-	"math"
 	"strings"
 
 	v1 "github.com/droverhq/drover/proto/drover/v1"
@@ -33,7 +32,7 @@ func UpdateThing(text []byte) (*v1.UpdateThing, error) {
 			q.ChangeAttributes, q.Merge, q.Attributes = p.given, p.merge, p.change()
 			return err
 		},
-		"expectedVersion": intoVersion(&q.ExpectedVersion),
+		"expectedVersion": into(&q.ExpectedVersion, Field.Version),
 		"removeThingType": intoBool(&q.RemoveThingType),
 	})
 }
@@ -68,7 +67,7 @@ func UpdateGroup(text []byte) (*v1.UpdateGroup, error) {
 				},
 			})
 		},
-		"expectedVersion": intoVersion(&q.ExpectedVersion),
+		"expectedVersion": into(&q.ExpectedVersion, Field.Version),
 	})
 	if err == nil && !given {
 		err = invalid("thingGroupProperties", "is missing")
@@ -199,15 +198,6 @@ func intoSame[N ~string](into *string, parse func(string) (N, error)) func(Field
 
 func intoBool(into *bool) func(Field) error {
 	return func(f Field) (err error) { *into, err = f.Bool(); return err }
-}
-
-// intoVersion reads an expectedVersion: versions begin at 1.
-func intoVersion(into *uint64) func(Field) error {
-	return func(f Field) error {
-		n, err := f.Whole(1, math.MaxInt64)
-		*into = uint64(n)
-		return err
-	}
 }
 
 // overridden reads overrideDynamicGroups, which says what becomes of dynamic groups where a thing has too many groups. There
