@@ -161,9 +161,25 @@ func Ended(s v1.ExecutionStatus) bool {
 	return s >= v1.ExecutionStatus_EXECUTION_STATUS_SUCCEEDED && s <= v1.ExecutionStatus_EXECUTION_STATUS_REMOVED
 }
 
+// Observed are the tallies of a commit as rollout takes them in.
+func Observed(tallies []*v1.Tally) []*v1.ObservedTally {
+	list := make([]*v1.ObservedTally, len(tallies))
+	for i, t := range tallies {
+		o := &v1.ObservedTally{
+			Job: t.GetJob(), Open: t.GetOpen(), Good: t.GetGood(), Harmed: t.GetHarmed(), Void: t.GetVoid(),
+			Refused: t.GetRefused(), Deleted: t.GetDeleted(), Settled: t.Phases(),
+		}
+		for _, s := range t.GetAttempts() {
+			o.Attempts = append(o.Attempts, &v1.ObservedCount{Status: s.GetStatus(), Count: s.GetCount()})
+		}
+		list[i] = o
+	}
+	return list
+}
+
 // Merge adds the tallies of one more commit to those merged so far, and returns the sum by ascending job number. It
 // takes into over and leaves from alone; the sum may still hold jobs whose counts have come out at zero.
-func Merge(into []*v1.ObservedTally, from []*v1.Tally) []*v1.ObservedTally {
+func Merge(into, from []*v1.ObservedTally) []*v1.ObservedTally {
 	for _, t := range from {
 		i, found := slices.BinarySearchFunc(into, t.GetJob(), func(o *v1.ObservedTally, job uint64) int {
 			return cmp.Compare(o.GetJob(), job)
@@ -176,16 +192,16 @@ func Merge(into []*v1.ObservedTally, from []*v1.Tally) []*v1.ObservedTally {
 	return into
 }
 
-func merge(o *v1.ObservedTally, t *v1.Tally) {
+func merge(o, t *v1.ObservedTally) {
 	var c Counts
 	c.AddObserved(o)
-	c.Add(t)
+	c.AddObserved(t)
 	o.Attempts = o.Attempts[:0]
 	for _, s := range c.Statuses() {
 		o.Attempts = append(o.Attempts, &v1.ObservedCount{Status: s.Status, Count: s.Count})
 	}
 	o.Open, o.Good, o.Harmed, o.Void, o.Refused, o.Deleted = c.Open, c.Good, c.Harmed, c.Void, uint64(c.Refused), uint64(c.Deleted)
-	for _, p := range t.Phases() {
+	for _, p := range t.GetSettled() {
 		if !slices.Contains(o.Settled, p) {
 			o.Settled = append(o.Settled, p)
 		}

@@ -152,7 +152,7 @@ func TestMergingInAnyGroupingEqualsTheWhole(t *testing.T) {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "commit")
 			tallies := Of(rest[:n])
 			add(byCommit, tallies)
-			merged = Merge(merged, tallies)
+			merged = Merge(merged, Observed(tallies))
 			rest = rest[n:]
 		}
 		for i, o := range merged {

@@ -174,7 +174,7 @@ func (l *logs) tallyOf(t *testing.T, home uint32) *v1.HomeTally {
 	w := l.execution[home]
 	o := &v1.HomeTally{Home: home, UpTo: w.number}
 	err := w.log.ReadTo(t.Context(), eventstore.Mark{}, w.number, func(c *eventstore.Commit) error {
-		o.Tallies = tally.Merge(o.Tallies, c.Tallies)
+		o.Tallies = tally.Merge(o.Tallies, tally.Observed(c.Tallies))
 		return nil
 	})
 	if err != nil {

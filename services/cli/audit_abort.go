@@ -104,7 +104,7 @@ func viewAbort(job string, found *audit.Abort, bound int) *abortView {
 	}
 	if t := found.Triggered; t != nil {
 		v.Triggered = found.TriggeredAt.String()
-		v.Says = fmt.Sprintf("%d of %d, by %s at the latest", t.GetFailures(), t.GetExecuted(), id.FormatPosition(t.GetCrossing()))
+		v.Says = fmt.Sprintf("%d of %d, by %s", t.GetFailures(), t.GetExecuted(), id.FormatPosition(t.GetCrossing()))
 	}
 	for _, r := range found.Knowing {
 		v.Knowing = append(v.Knowing, r.At.String())

@@ -32,7 +32,8 @@ type Core interface {
 	Decide(s *Step, cmd proto.Message) (reply proto.Message, err error)
 	// React takes in one entry of an upstream log. It cannot refuse: it has happened.
 	React(s *Step, at *v1.Position, atMs int64, entry *v1.Entry)
-	// Observe takes in the merged tallies of one home's commits up to a number (rollout only).
+	// Observe takes in the tallies of the homes' commits, one HomeTally a commit, in the order in which those were
+	// decided, each home's in the order of its log (rollout only).
 	Observe(s *Step, tallies []*v1.HomeTally)
 	// Due does what has come due: one slice, and returns when to look again in ms since the epoch: s.Now if more
 	// is due at once, Never if nothing will be.

@@ -262,7 +262,7 @@ func (m *Machine) Deliver(nowMs int64, c *eventstore.Commit) error {
 	}
 	u.last = c.Number
 	if u.tallied {
-		m.gulpTallies(i, cursor{number: c.Number, hash: c.Hash.Prefix()}, uint32(c.Log.Home), c.Tallies)
+		m.gulpTallies(i, cursor{number: c.Number, hash: c.Hash.Prefix()}, c)
 		return nil
 	}
 	d := delivered{Commit: c}

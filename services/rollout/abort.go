@@ -1,14 +1,19 @@
 package rollout
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/droverhq/drover/projections/kv"
+	"github.com/droverhq/drover/projections/tally"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/core"
 )
 
 // Abort criteria (specification §4.11, U6). What is counted are attempts: those that have ended in SUCCEEDED, FAILED,
 // REJECTED or TIMED_OUT, and among them the failures of the criterion's type. Canceled, removed and deleted ones count
-// for nothing. The first criterion of the list that is met cancels the job without force, in the commit that learns of it.
+// for nothing. The homes' commits are counted one after the other, in the order in which they were decided: the first
+// after which a criterion of the list is met cancels the job without force, in the commit that learns of it.
 //
 // No release follows what was durable when it was asked for: a job with criteria is released in a current state only
 // (core.Step.NeedCurrent), and few things at a time (bound). (design §7)
@@ -75,55 +80,101 @@ func setCriteria(tx kv.Tx, number uint64, j *job, a *v1.AbortConfig) {
 	}
 }
 
-// abort stops a job of which a criterion is met. Homes are the tallies that were just taken in, if any: they say which
-// commit made it true. It is never put off, whatever the call holds already.
-func (c *Core) abort(s *core.Step, number uint64, homes []*v1.HomeTally) {
-	j := readJob(s, number)
-	if !j.careful || j.closed || rank(j.stop) >= rank(v1.JobPhase_JOB_PHASE_STOPPED) {
-		return
-	}
-	attempts := func(status v1.ExecutionStatus) int64 { return j.counts.Attempts[status] }
-	ended := executed(attempts)
-	for i, x := range readCriteria(s, number) {
-		failed := failures(attempts, x.kind)
-		if !x.met(failed, ended) {
-			continue
+// crossing is that a job's criterion is met, and by what: in Observe the tallies of a commit, else nothing that is new.
+type crossing struct {
+	job           uint64
+	index         int // of the criterion
+	criterion     criterion
+	failed, ended int64
+	at            *v1.Position
+	counted       []*v1.Position // up to where homes were counted, of those that say something new
+}
+
+// abort stops a job of which a criterion is met by what is known. It is never put off, whatever the call holds already.
+func (c *Core) abort(s *core.Step, number uint64) {
+	if j := readJob(s, number); j.abortable() {
+		if x := firstMet(readCriteria(s, number), &j.counts); x != nil {
+			x.job = number
+			x.abort(s)
 		}
-		reason := core.Reason(v1.ReasonCode_REASON_CODE_ABORT_CRITERIA, int64(i), failed, ended, x.hundredths)
-		s.Emit(&v1.Event{Event: &v1.Event_AbortTriggered{AbortTriggered: &v1.AbortTriggered{
-			Job: number, Criterion: uint32(i), Failure: x.kind, ThresholdHundredths: uint32(x.hundredths), MinExecuted: uint32(x.atOnly),
-			Failures: uint64(failed), Executed: uint64(ended), Crossing: crossing(number, x, failed, ended, homes),
-			Released: j.released(), Bound: j.bound(),
-		}}}, reason)
-		s.Emit(&v1.Event{Event: &v1.Event_JobStopped{JobStopped: &v1.JobStopped{
-			Job: number, Phase: v1.JobPhase_JOB_PHASE_STOPPED,
-		}}}, reason)
-		return
 	}
 }
 
-// crossing is the last commit without which the criterion would not be met; nil if it is not among these.
-func crossing(number uint64, x criterion, failed, ended int64, homes []*v1.HomeTally) *v1.Position {
-	var at *v1.Position
-	for i := len(homes) - 1; i >= 0; i-- {
-		for _, t := range homes[i].GetTallies() {
-			if t.GetJob() != number {
+// abortable says that criteria may stop the job yet.
+func (j *job) abortable() bool {
+	return j.careful && !j.closed && !j.erased && rank(j.stop) < rank(v1.JobPhase_JOB_PHASE_STOPPED)
+}
+
+// firstMet is the first criterion that is met by counts; nil if none is.
+func firstMet(list []criterion, counts *tally.Counts) *crossing {
+	attempts := func(status v1.ExecutionStatus) int64 { return counts.Attempts[status] }
+	ended := executed(attempts)
+	for i, x := range list {
+		if failed := failures(attempts, x.kind); x.met(failed, ended) {
+			return &crossing{index: i, criterion: x, failed: failed, ended: ended}
+		}
+	}
+	return nil
+}
+
+func (x *crossing) abort(s *core.Step) {
+	j := readJob(s, x.job)
+	reason := core.Reason(v1.ReasonCode_REASON_CODE_ABORT_CRITERIA, int64(x.index), x.failed, x.ended, x.criterion.hundredths)
+	s.Emit(&v1.Event{Event: &v1.Event_AbortTriggered{AbortTriggered: &v1.AbortTriggered{
+		Job: x.job, Criterion: uint32(x.index), Failure: x.criterion.kind,
+		ThresholdHundredths: uint32(x.criterion.hundredths), MinExecuted: uint32(x.criterion.atOnly),
+		Failures: uint64(x.failed), Executed: uint64(x.ended), Crossing: x.at, Counted: x.counted,
+		Released: j.released(), Bound: j.bound(),
+	}}}, reason)
+	s.Emit(&v1.Event{Event: &v1.Event_JobStopped{JobStopped: &v1.JobStopped{Job: x.job, Phase: v1.JobPhase_JOB_PHASE_STOPPED}}}, reason)
+}
+
+// crossings are the jobs of which a criterion is met while commits are counted one after the other, each with the commit
+// that did it. What later ones would make of the share does not matter any more.
+func crossings(r kv.Reader, commits []*v1.HomeTally) (list []*crossing) {
+	type watched struct {
+		counts   tally.Counts
+		criteria []criterion
+	}
+	jobs := map[uint64]*watched{}
+	upTo := map[uint32]uint64{} // what is counted, by home
+	for _, commit := range commits {
+		if _, known := upTo[commit.GetHome()]; !known {
+			upTo[commit.GetHome()] = commit.GetUpTo() - 1
+		}
+	}
+	for _, commit := range commits {
+		upTo[commit.GetHome()] = commit.GetUpTo()
+		for _, t := range commit.GetTallies() {
+			w, known := jobs[t.GetJob()]
+			if !known {
+				if j := readJob(r, t.GetJob()); j.abortable() {
+					w = &watched{j.counts, readCriteria(r, t.GetJob())}
+				}
+				jobs[t.GetJob()] = w
+			}
+			if w == nil {
 				continue
 			}
-			change := func(status v1.ExecutionStatus) (n int64) {
-				for _, a := range t.GetAttempts() {
-					if a.GetStatus() == status {
-						n += a.GetCount()
-					}
-				}
-				return n
-			}
-			failed, ended = failed-failures(change, x.kind), ended-executed(change)
-			at = &v1.Position{Service: v1.Service_SERVICE_EXECUTION, Home: homes[i].GetHome(), Number: homes[i].GetUpTo()}
-			if !x.met(failed, ended) {
-				return at
+			w.counts.AddObserved(t)
+			if x := firstMet(w.criteria, &w.counts); x != nil {
+				x.job, x.at, x.counted = t.GetJob(), commitOf(commit.GetHome(), commit.GetUpTo()), positions(upTo)
+				list = append(list, x)
+				jobs[t.GetJob()] = nil
 			}
 		}
 	}
-	return at
+	return list
+}
+
+// positions are the ends of what is counted, ascending by home.
+func positions(upTo map[uint32]uint64) (list []*v1.Position) {
+	for _, home := range slices.Sorted(maps.Keys(upTo)) {
+		list = append(list, commitOf(home, upTo[home]))
+	}
+	return list
+}
+
+func commitOf(home uint32, number uint64) *v1.Position {
+	return &v1.Position{Service: v1.Service_SERVICE_EXECUTION, Home: home, Number: number}
 }

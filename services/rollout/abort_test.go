@@ -83,6 +83,7 @@ func TestAnAbortCitesWhatMadeItTrueAndStopsWithoutForce(t *testing.T) {
 	want := &v1.AbortTriggered{
 		Job: 7, Criterion: 1, Failure: byFailed, ThresholdHundredths: 2000, MinExecuted: 100, Failures: 24, Executed: 100,
 		Crossing: id.ExecutionLog(1).Position(9, 0), Released: 15, Bound: 2,
+		Counted: []*v1.Position{id.ExecutionLog(0).Position(6, 0), id.ExecutionLog(1).Position(9, 0)},
 	}
 	if got := r.Fresh[1].GetEvent().GetAbortTriggered(); !proto.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -99,15 +100,54 @@ func TestAnAbortCitesWhatMadeItTrueAndStopsWithoutForce(t *testing.T) {
 	wantKinds(t, r.Fresh, "") // log.job has followed
 }
 
-// The report that crosses may be of a home whose tallies are not the last of the call.
-func TestACrossingIsTheLastCommitWithoutWhichNothingWouldBeMet(t *testing.T) {
-	r := newRun(t)
-	r.createWith(&v1.JobCreated{Abort: abortOn(on(byFailed, 5000, 4))})
-	r.Observe(
-		&v1.HomeTally{Home: 0, UpTo: 6, Tallies: []*v1.ObservedTally{{Job: 7, Attempts: ended(1, 3)}}},
-		&v1.HomeTally{Home: 1, UpTo: 9, Tallies: []*v1.ObservedTally{{Job: 7, Attempts: ended(1, 0)}}})
-	if got := r.Fresh[1].GetEvent().GetAbortTriggered().GetCrossing(); got.GetHome() != 0 || got.GetNumber() != 6 {
-		t.Errorf("crossing %v", got)
+// Commits are counted one after the other, and the first that meets a criterion is the crossing, whatever those behind it in
+// the same call would make of the share.
+func TestACrossingIsTheCommitThatMeetsACriterion(t *testing.T) {
+	type commit struct {
+		home   uint32
+		number uint64
+		counts []int64 // succeeded, failed
+	}
+	for _, c := range []struct {
+		name    string
+		commits []commit
+		want    string // crossing; failures of executed; up to where homes were counted
+	}{
+		{"the last", []commit{{0, 6, []int64{1, 1}}, {0, 7, []int64{0, 2}}}, "0@7 3 of 4, 0@7 "},
+		{"not the last of its home", []commit{{0, 6, []int64{1, 3}}, {0, 7, []int64{0, 1}}, {0, 8, []int64{0, 1}}}, "0@6 3 of 4, 0@6 "},
+		{"not of the last home", []commit{{0, 6, []int64{1, 3}}, {1, 9, []int64{1, 0}}}, "0@6 3 of 4, 0@6 1@8 "},
+		{"others have been counted before", []commit{{1, 9, []int64{0, 1}}, {0, 6, []int64{0, 3}}, {1, 12, []int64{1, 0}}}, "0@6 4 of 4, 0@6 1@9 "},
+		{"it would not be met in the end", []commit{{0, 6, []int64{2, 2}}, {1, 9, []int64{9, 0}}}, "0@6 2 of 4, 0@6 1@8 "},
+		{"only together", []commit{{0, 6, []int64{0, 1}}, {1, 9, []int64{0, 1}}, {0, 7, []int64{2, 0}}}, "0@7 2 of 4, 0@7 1@9 "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRun(t)
+			r.createWith(&v1.JobCreated{Abort: abortOn(on(byFailed, 5000, 4))})
+			var told []*v1.HomeTally
+			all := map[v1.ExecutionStatus]int64{}
+			for _, x := range c.commits {
+				told = append(told, &v1.HomeTally{Home: x.home, UpTo: x.number, Tallies: []*v1.ObservedTally{{Job: 7, Attempts: ended(x.counts...)}}})
+				for _, n := range ended(x.counts...) {
+					all[n.Status] += n.Count
+				}
+			}
+			r.Observe(told...)
+			wantKinds(t, r.Fresh, "Observed AbortTriggered JobStopped ")
+			a := r.Fresh[1].GetEvent().GetAbortTriggered()
+			got := fmt.Sprintf("%d@%d %d of %d, ", a.Crossing.Home, a.Crossing.Number, a.Failures, a.Executed)
+			for _, p := range a.Counted {
+				got += fmt.Sprintf("%d@%d ", p.Home, p.Number)
+			}
+			if got != c.want {
+				t.Errorf("crossed by %s; want %s", got, c.want)
+			}
+			j := readJob(r.State, 7) // what is recorded are the sums
+			for status, n := range all {
+				if j.counts.Attempts[status] != n {
+					t.Errorf("%v: %d are counted, want %d", status, j.counts.Attempts[status], n)
+				}
+			}
+		})
 	}
 }
 

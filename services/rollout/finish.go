@@ -1,6 +1,10 @@
 package rollout
 
 import (
+	"cmp"
+	"slices"
+
+	"github.com/droverhq/drover/projections/tally"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/services/core"
 )
@@ -10,7 +14,9 @@ const observedMax = 200
 
 // Observe implements core.Core: it records what the homes have said of their executions, and what follows from it: aborts
 // first, then ends. Jobs for whose end the call has no room stand in line for Due.
-func (c *Core) Observe(s *core.Step, homes []*v1.HomeTally) {
+func (c *Core) Observe(s *core.Step, commits []*v1.HomeTally) {
+	crossed := crossings(s, commits)
+	homes := merge(commits)
 	var event []*v1.HomeTally
 	n := 0
 	for _, home := range homes {
@@ -28,12 +34,27 @@ func (c *Core) Observe(s *core.Step, homes []*v1.HomeTally) {
 	if n > 0 {
 		emitObserved(s, event)
 	}
+	for _, x := range crossed {
+		x.abort(s)
+	}
 	for _, home := range homes {
 		for _, t := range home.GetTallies() {
-			c.abort(s, t.GetJob(), homes)
 			c.finish(s, t.GetJob())
 		}
 	}
+}
+
+// merge adds up the tallies of each home, ascending by home.
+func merge(commits []*v1.HomeTally) (homes []*v1.HomeTally) {
+	for _, x := range commits {
+		i, found := slices.BinarySearchFunc(homes, x.GetHome(), func(h *v1.HomeTally, home uint32) int { return cmp.Compare(h.GetHome(), home) })
+		if !found {
+			homes = slices.Insert(homes, i, &v1.HomeTally{Home: x.GetHome()})
+		}
+		homes[i].UpTo = x.GetUpTo()
+		homes[i].Tallies = tally.Merge(homes[i].Tallies, x.GetTallies())
+	}
+	return homes
 }
 
 func emitObserved(s *core.Step, homes []*v1.HomeTally) {

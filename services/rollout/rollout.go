@@ -116,7 +116,7 @@ func (c *Core) update(s *core.Step, e *v1.JobUpdated, reason *v1.Reason) {
 	s.Emit(&v1.Event{Event: &v1.Event_JobChanged{JobChanged: &v1.JobChanged{
 		Job: e.GetJob(), Rollout: e.Rollout, Abort: e.Abort, Timeout: e.Timeout, Retry: e.Retry, PresignedUrl: e.PresignedUrl,
 	}}}, reason)
-	c.abort(s, e.GetJob(), nil)
+	c.abort(s, e.GetJob())
 }
 
 // window opens or closes a job's window; until is when it turns again.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/droverhq/drover/services/audit"
 	"github.com/droverhq/drover/services/audit/invariants"
 )
@@ -34,6 +36,36 @@ func play(t *testing.T, path string) (*Result, string) {
 		t.Errorf("%s: %s", path, v)
 	}
 	return r, string(story)
+}
+
+// What the abort of a story says of itself is what drover audit abort recounts from the executions alone.
+func TestAbortsOfStoriesAreRecounted(t *testing.T) {
+	aborts := 0
+	for _, path := range stories(t) {
+		r, _ := play(t, path)
+		h, err := audit.Read(context.Background(), r.Logs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range h.JobsInOrder() {
+			if len(j.Aborts) == 0 || len(j.Criteria) > 1 {
+				continue
+			}
+			aborts++
+			a, err := audit.ReadAbort(context.Background(), r.Logs, j.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := a.Triggered
+			if at := a.Crossing.Log.Position(a.Crossing.Number, 0); !a.Crossed || !proto.Equal(told.GetCrossing(), at) ||
+				int(told.GetCriterion()) != a.Criterion || int64(told.GetFailures()) != a.Failures || int64(told.GetExecuted()) != a.Executed {
+				t.Errorf("%s: %s says %v; recounted: criterion %d is met by %v, %d of %d", path, j.ID, told, a.Criterion, a.Crossing, a.Failures, a.Executed)
+			}
+		}
+	}
+	if aborts < 3 {
+		t.Errorf("%d aborts in all stories", aborts)
+	}
 }
 
 func stories(t *testing.T) []string {

@@ -10,8 +10,8 @@ import (
 
 var aborts = Rule{
 	Name: "aborts",
-	Promise: "A job is aborted at most once, by the first of its criteria that a recount of the homes' logs meets, up to where rollout had read them: " +
-		"with the numbers that it tells, and in the commit that stops the job (specification §4.11).",
+	Promise: "A job is aborted at most once, by the first of its criteria that a recount of the homes' logs meets, up to where rollout had counted them: " +
+		"with the numbers that it tells, by the commit without which it is not met, and in the commit that stops the job (specification §4.11).",
 	check: func(h *audit.History, broken func(any, string, ...any)) {
 		for _, j := range h.JobsInOrder() {
 			for i, a := range j.Aborts {
@@ -30,12 +30,17 @@ var aborts = Rule{
 
 func checkAbort(h *audit.History, j *audit.Job, a audit.Triggered, broken func(any, string, ...any)) {
 	upTo := observedBefore(h, a.Place)
-	c := j.Counts(func(p audit.Place) bool {
-		return p.Log.Service == v1.Service_SERVICE_EXECUTION && p.Number <= upTo[p.Log.Home]
-	})
+	told := a.Told
+	for _, p := range told.GetCounted() {
+		if home := id.Home(p.GetHome()); p.GetNumber() > upTo[home] {
+			broken(a.Place, "%s is aborted for %s; rollout has read that log up to %d", j.ID, id.FormatPosition(p), upTo[home])
+		} else {
+			upTo[home] = p.GetNumber()
+		}
+	}
+	c := countUpTo(j, upTo)
 	list := criteriaAt(j, a.Place)
 	met := firstMet(list, c)
-	told := a.Told
 	switch {
 	case met < 0:
 		broken(a.Place, "%s is aborted, and no criterion is met by %v", j.ID, c)
@@ -50,7 +55,19 @@ func checkAbort(h *audit.History, j *audit.Job, a audit.Triggered, broken func(a
 	}
 	if at := told.GetCrossing(); at != nil && at.GetNumber() > upTo[id.Home(at.GetHome())] {
 		broken(a.Place, "%s is aborted for %s; rollout has read that log up to %d", j.ID, id.FormatPosition(at), upTo[id.Home(at.GetHome())])
+	} else if at != nil && len(told.GetCounted()) > 0 {
+		upTo[id.Home(at.GetHome())] = at.GetNumber() - 1
+		if before := firstMet(list, countUpTo(j, upTo)); before >= 0 {
+			broken(a.Place, "%s is aborted for %s; criterion %d is met without it", j.ID, id.FormatPosition(at), before)
+		}
 	}
+}
+
+// countUpTo recounts the homes' logs up to where they are named.
+func countUpTo(j *audit.Job, upTo map[id.Home]uint64) audit.Counts {
+	return j.Counts(func(p audit.Place) bool {
+		return p.Log.Service == v1.Service_SERVICE_EXECUTION && p.Number <= upTo[p.Log.Home]
+	})
 }
 
 // observedBefore is up to where rollout had taken in each home.

@@ -76,7 +76,7 @@ func (r *Run) ReactEntry(at *v1.Position, e *v1.Entry) {
 	r.call(func(s *core.Step) { r.Core.React(s, at, s.Now, e) })
 }
 
-// Observe runs merged tallies.
+// Observe runs the tallies of some commits.
 func (r *Run) Observe(t ...*v1.HomeTally) {
 	r.T.Helper()
 	r.call(func(s *core.Step) { r.Core.Observe(s, t) })
