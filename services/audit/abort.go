@@ -20,7 +20,11 @@ type Abort struct {
 	// Triggered is AbortTriggered and what it says; nil if the job was not aborted.
 	Triggered   *v1.AbortTriggered
 	TriggeredAt Place
-	Canceled    bool // JobCanceled, or JobCancelStarted at least
+	// Wrong is what a recount, up to where rollout had counted the homes, says against Triggered; empty if it agrees.
+	// Crossing may be another commit than it names: homes cross together, and the broker may have stored their commits in
+	// another order than that in which they were decided.
+	Wrong    string
+	Canceled bool // JobCanceled, or JobCancelStarted at least
 	// Crossed says that a criterion was met, in the order in which the broker stored the homes' commits: by the commit at
 	// Crossing, stored at CrossingAt, after which so many had failed among so many that had ended.
 	Crossed            bool
@@ -225,6 +229,7 @@ func (a *Abort) cross(homes map[id.Home][]endings) {
 func (a *Abort) readReleases(ctx context.Context, l *eventstore.Log, homes map[id.Home][]endings) error {
 	covered := sums{}
 	taken := map[id.Home]int{}
+	observed := map[id.Home]uint64{} // by entries, while a commit is read
 	return readAll(ctx, l, func(c *eventstore.Commit) error {
 		for _, cursor := range c.Cursors {
 			if cursor.GetService() != v1.Service_SERVICE_EXECUTION {
@@ -246,9 +251,14 @@ func (a *Abort) readReleases(ctx context.Context, l *eventstore.Log, homes map[i
 					}
 					things += len(e.ExecutionsReleased.GetThings())
 				}
+			case *v1.Event_Observed:
+				for _, h := range e.Observed.GetHomes() {
+					observed[id.Home(h.GetHome())] = h.GetUpTo()
+				}
 			case *v1.Event_AbortTriggered:
 				if e.AbortTriggered.GetJob() == a.Job && a.Triggered == nil {
 					a.Triggered, a.TriggeredAt = e.AbortTriggered, Place{l.Name(), c.Number, i, c.AtMs}
+					a.Wrong = a.contradiction(homes, observed)
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/droverhq/drover/eventstore"
@@ -82,6 +83,36 @@ func TestAnAbortIsRecounted(t *testing.T) {
 	s.releases(start+70, 1, 3, 3)
 	if a := s.read(t); len(a.Knowing) != 1 || a.Knowing[0].At.String() != "rollout@5" || len(a.Later) != 2 {
 		t.Errorf("a release that had read the crossing report: %+v", a)
+	}
+}
+
+// What AbortTriggered says is held against a recount up to where it says that homes were counted.
+// Broken once by counting home 1 up to where it was observed: the first row was found wrong.
+func TestWhatAnAbortSaysIsRecounted(t *testing.T) {
+	position := func(home id.Home, number uint64) *v1.Position { return id.ExecutionLog(home).Position(number, 0) }
+	for _, c := range []struct {
+		name  string
+		told  *v1.AbortTriggered
+		wrong string
+	}{
+		{"right", &v1.AbortTriggered{Failures: 2, Executed: 4, Crossing: position(0, 3), Counted: []*v1.Position{position(0, 3), position(1, 2)}}, ""},
+		{"an older log", &v1.AbortTriggered{Failures: 9, Executed: 9, Crossing: position(0, 4)}, ""},
+		{"other numbers", &v1.AbortTriggered{Failures: 3, Executed: 4, Crossing: position(0, 3), Counted: []*v1.Position{position(0, 3), position(1, 2)}}, "a recount 2 of 4"},
+		{"too early", &v1.AbortTriggered{Failures: 1, Executed: 3, Crossing: position(0, 2), Counted: []*v1.Position{position(0, 2), position(1, 2)}}, "a recount meets -1"},
+		{"too late", &v1.AbortTriggered{Failures: 3, Executed: 5, Crossing: position(1, 3), Counted: []*v1.Position{position(0, 3), position(1, 3)}}, "is met without it"},
+	} {
+		s := newAbortStory(t)
+		s.ends(0, start+20, succeeded, succeeded)
+		s.ends(1, start+30, failed)
+		s.ends(0, start+40, failed) // 2 of 4: crossed, by execution.0@3
+		s.ends(1, start+50, failed)
+		c.told.Job, c.told.Failure = 1, v1.FailureType_FAILURE_TYPE_FAILED
+		s.rollout.commit(start+60, nil,
+			&v1.Event{Event: &v1.Event_Observed{Observed: &v1.Observed{Homes: []*v1.HomeTally{{Home: 0, UpTo: 3}, {Home: 1, UpTo: 3}}}}},
+			&v1.Event{Event: &v1.Event_AbortTriggered{AbortTriggered: c.told}})
+		if a := s.read(t); !strings.Contains(a.Wrong, c.wrong) || c.wrong == "" && a.Wrong != "" {
+			t.Errorf("%s: wrong %q", c.name, a.Wrong)
+		}
 	}
 }
 

@@ -128,6 +128,9 @@ func (v *abortView) judge(found *audit.Abort, most int) {
 	case !found.Canceled:
 		off("the job was aborted, and is not canceled")
 	}
+	if found.Wrong != "" {
+		off("AbortTriggered at %s contradicts the executions: %s", v.Triggered, found.Wrong)
+	}
 	if n := len(v.Knowing); n > 0 {
 		off("%s could have known of the crossing report", plural(n, "release"))
 	}

@@ -57,6 +57,9 @@ func TestAbortsOfStoriesAreRecounted(t *testing.T) {
 				t.Fatal(err)
 			}
 			told := a.Triggered
+			if a.Wrong != "" {
+				t.Errorf("%s: %s", path, a.Wrong)
+			}
 			if at := a.Crossing.Log.Position(a.Crossing.Number, 0); !a.Crossed || !proto.Equal(told.GetCrossing(), at) ||
 				int(told.GetCriterion()) != a.Criterion || int64(told.GetFailures()) != a.Failures || int64(told.GetExecuted()) != a.Executed {
 				t.Errorf("%s: %s says %v; recounted: criterion %d is met by %v, %d of %d", path, j.ID, told, a.Criterion, a.Crossing, a.Failures, a.Executed)

@@ -115,10 +115,14 @@ func abort(h *audit.History) *v1.AbortTriggered {
 }
 
 func TestAnAbortThatIsRightBreaksNothing(t *testing.T) {
-	h := good()
-	abort(h)
-	if found := Check(h); len(found) > 0 {
-		t.Errorf("found %v", found)
+	for _, older := range []bool{false, true} {
+		h := good()
+		if told := abort(h); !older {
+			told.Counted = []*v1.Position{told.Crossing}
+		}
+		if found := Check(h); len(found) > 0 {
+			t.Errorf("an older log %v: found %v", older, found)
+		}
 	}
 }
 
@@ -212,6 +216,15 @@ func TestEveryRuleFindsWhatItIsFor(t *testing.T) {
 		{"aborts", "criterion 0 is met first", func(h *audit.History) { abort(h); theJob(h).Criteria[0].List[0].ThresholdHundredths = 1 }},
 		{"aborts", "for 2 failures of 4; the homes' logs hold 1 of 4", func(h *audit.History) { abort(h).Failures = 2 }},
 		{"aborts", "rollout has read that log up to 5", func(h *audit.History) { abort(h).Crossing.Number = 6 }},
+		{"aborts", "criterion 1 is met without it", func(h *audit.History) {
+			told := abort(h)
+			told.Crossing.Number = 5
+			told.Counted = []*v1.Position{told.Crossing}
+		}},
+		{"aborts", "rollout has read that log up to 5", func(h *audit.History) {
+			told := abort(h)
+			told.Counted = []*v1.Position{id.ExecutionLog(id.Home(told.Crossing.Home)).Position(6, 0)}
+		}},
 		{"aborts", "aborted again", func(h *audit.History) { abort(h); theJob(h).Aborts = append(theJob(h).Aborts, theJob(h).Aborts[0]) }},
 		{"crossings", "the report that crosses criterion 1 stands at 4", func(h *audit.History) {
 			abort(h)
