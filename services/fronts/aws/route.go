@@ -17,6 +17,8 @@ type operation struct {
 	query []string
 	// errors are the names that AWS's model gives it, beside those of every operation; nil is any.
 	errors []string
+	// absent: it is refused by name.
+	absent bool
 	// do answers with what is written as JSON, nil for an empty answer, or with a *v1.Refusal or an *awsError.
 	do func(*call) (any, error)
 }
@@ -35,9 +37,11 @@ func (o *operation) fails(errors ...string) *operation {
 
 // notOffered makes an operation that is refused by name, with what would do instead.
 func notOffered(name, method, path, instead string) *operation {
-	return op(name, method, path, func(c *call) (any, error) {
+	o := op(name, method, path, func(c *call) (any, error) {
 		return nil, invalid("%s is not offered here: %s", name, instead)
 	}, anyQuery)
+	o.absent = true
+	return o
 }
 
 // anyQuery stands for every parameter, of an operation that is refused anyway.
@@ -46,7 +50,7 @@ const anyQuery = "*"
 // operations are all that a Front answers.
 func operations() []*operation {
 	return slices.Concat(jobOperations(), executionOperations(), templateOperations(), thingOperations(), groupOperations(),
-		thingTypeOperations(), tagOperations(), settingOperations())
+		thingTypeOperations(), tagOperations(), settingOperations(), absentOperations())
 }
 
 // route finds the operation of a request, and the variables of its path, unescaped. A literal segment wins over a variable:

@@ -12,12 +12,12 @@ import (
 // Things. (specification §2.10)
 func thingOperations() []*operation {
 	return []*operation{
-		op("CreateThing", http.MethodPost, "/things/{thingName}", createThing),
-		op("DescribeThing", http.MethodGet, "/things/{thingName}", describeThing),
-		op("UpdateThing", http.MethodPatch, "/things/{thingName}", updateThing),
-		op("DeleteThing", http.MethodDelete, "/things/{thingName}", deleteThing, expectedVersion),
+		op("CreateThing", http.MethodPost, "/things/{thingName}", createThing).fails(notFound, alreadyExists),
+		op("DescribeThing", http.MethodGet, "/things/{thingName}", describeThing).fails(notFound),
+		op("UpdateThing", http.MethodPatch, "/things/{thingName}", updateThing).fails(notFound, versionConflict),
+		op("DeleteThing", http.MethodDelete, "/things/{thingName}", deleteThing, expectedVersion).fails(notFound, versionConflict),
 		op("ListThings", http.MethodGet, "/things", listThings,
-			"attributeName", "attributeValue", "usePrefixAttributeValue", "thingTypeName", maxResults, nextToken),
+			"attributeName", "attributeValue", "usePrefixAttributeValue", "thingTypeName", maxResults, nextToken).fails(),
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	notFound      = v1.RefusalCode_REFUSAL_CODE_NOT_FOUND
-	alreadyExists = v1.RefusalCode_REFUSAL_CODE_ALREADY_EXISTS
-	otherVersion  = v1.RefusalCode_REFUSAL_CODE_VERSION_MISMATCH
+	isNotFound     = v1.RefusalCode_REFUSAL_CODE_NOT_FOUND
+	isThere        = v1.RefusalCode_REFUSAL_CODE_ALREADY_EXISTS
+	isOtherVersion = v1.RefusalCode_REFUSAL_CODE_VERSION_MISMATCH
 
 	arnOf = "arn:aws:iot:eu-central-1:123456789012:"
 )
@@ -34,7 +34,7 @@ func TestThings(t *testing.T) {
 			want: `200 {"thingName":"press","thingArn":"` + arnOf + `thing/press","thingId":"` + id.ThingID("press", 7) + `"}`,
 		},
 		{
-			request: "POST /things/press", serve: refuses(bus.CreateThings, alreadyExists), asks: create(&v1.NewThing{Name: "press"}),
+			request: "POST /things/press", serve: refuses(bus.CreateThings, isThere), asks: create(&v1.NewThing{Name: "press"}),
 			want: `409 ResourceAlreadyExistsException {"message":"so it is","resourceId":"press","resourceArn":"` + arnOf + `thing/press"}`,
 		},
 		{request: "POST /things/a%20b", body: `{}`, want: `400 InvalidRequestException {"message":"thingName: `},
@@ -47,7 +47,7 @@ func TestThings(t *testing.T) {
 			want: `200 {"thingName":"press","thingArn":"` + arnOf + `thing/press","thingTypeName":"pump","attributes":{"line":"","site":"oslo"},"version":3,"thingId":"` + id.ThingID("press", 7) + `","defaultClientId":"press"}`,
 		},
 		{
-			request: "GET /things/press", serve: refuses(bus.DescribeThing, notFound), asks: &v1.DescribeThing{Freshness: fresh, Name: "press"},
+			request: "GET /things/press", serve: refuses(bus.DescribeThing, isNotFound), asks: &v1.DescribeThing{Freshness: fresh, Name: "press"},
 			want: `404 ResourceNotFoundException {"message":"so it is"}`,
 		},
 		{
@@ -73,7 +73,7 @@ func TestThings(t *testing.T) {
 			asks: &v1.UpdateThing{Name: "press", RemoveThingType: true}, want: `200`,
 		},
 		{
-			request: "PATCH /things/press", body: `{"expectedVersion":9}`, serve: refuses(bus.UpdateThing, otherVersion), asks: &v1.UpdateThing{Name: "press", ExpectedVersion: 9},
+			request: "PATCH /things/press", body: `{"expectedVersion":9}`, serve: refuses(bus.UpdateThing, isOtherVersion), asks: &v1.UpdateThing{Name: "press", ExpectedVersion: 9},
 			want: `409 VersionConflictException {"message":"so it is"}`,
 		},
 		{request: "PATCH /things/press", body: `{"expectedVersion":0}`, want: `400 InvalidRequestException {"message":"expectedVersion: `},
@@ -81,7 +81,7 @@ func TestThings(t *testing.T) {
 			request: "DELETE /things/press?expectedVersion=2", serve: replies(bus.DeleteThing, &v1.DeleteThingReply{}), asks: &v1.DeleteThing{Name: "press", ExpectedVersion: 2},
 			want: `200`,
 		},
-		{request: "DELETE /things/press", serve: refuses(bus.DeleteThing, otherVersion), asks: &v1.DeleteThing{Name: "press"}, want: `409 VersionConflictException `},
+		{request: "DELETE /things/press", serve: refuses(bus.DeleteThing, isOtherVersion), asks: &v1.DeleteThing{Name: "press"}, want: `409 VersionConflictException `},
 		{request: "DELETE /things/press?expectedVersion=x", want: `400 InvalidRequestException {"message":"expectedVersion: `},
 		{
 			request: "GET /things?attributeName=site&attributeValue=os&usePrefixAttributeValue=true&thingTypeName=pump&maxResults=1&nextToken=n",
