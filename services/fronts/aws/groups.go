@@ -14,16 +14,16 @@ import (
 func groupOperations() []*operation {
 	const path = "/thing-groups/{thingGroupName}"
 	return []*operation{
-		op("CreateThingGroup", http.MethodPost, path, createGroup).fails(alreadyExists),
-		op("DescribeThingGroup", http.MethodGet, path, describeGroup).fails(notFound),
-		op("UpdateThingGroup", http.MethodPatch, path, updateGroup).fails(notFound, versionConflict),
+		op("CreateThingGroup", http.MethodPost, path, createGroup).fails(resourceExists),
+		op("DescribeThingGroup", http.MethodGet, path, describeGroup).fails(resourceNotFound),
+		op("UpdateThingGroup", http.MethodPatch, path, updateGroup).fails(resourceNotFound, versionConflict),
 		op("DeleteThingGroup", http.MethodDelete, path, deleteGroup, expectedVersion).fails(versionConflict),
-		op("ListThingGroups", http.MethodGet, "/thing-groups", listGroups, "parentGroup", "namePrefixFilter", "recursive", maxResults, nextToken).fails(notFound),
-		op("AddThingToThingGroup", http.MethodPut, "/thing-groups/addThingToThingGroup", addThing).fails(notFound),
-		op("RemoveThingFromThingGroup", http.MethodPut, "/thing-groups/removeThingFromThingGroup", removeThing).fails(notFound),
-		op("UpdateThingGroupsForThing", http.MethodPut, "/thing-groups/updateThingGroupsForThing", changeGroups).fails(notFound),
-		op("ListThingsInThingGroup", http.MethodGet, path+"/things", listThingsInGroup, "recursive", maxResults, nextToken).fails(notFound),
-		op("ListThingGroupsForThing", http.MethodGet, "/things/{thingName}/thing-groups", listGroupsOfThing, maxResults, nextToken).fails(notFound),
+		op("ListThingGroups", http.MethodGet, "/thing-groups", listGroups, "parentGroup", "namePrefixFilter", "recursive", maxResults, nextToken).fails(resourceNotFound),
+		op("AddThingToThingGroup", http.MethodPut, "/thing-groups/addThingToThingGroup", addThing).fails(resourceNotFound),
+		op("RemoveThingFromThingGroup", http.MethodPut, "/thing-groups/removeThingFromThingGroup", removeThing).fails(resourceNotFound),
+		op("UpdateThingGroupsForThing", http.MethodPut, "/thing-groups/updateThingGroupsForThing", changeGroups).fails(resourceNotFound),
+		op("ListThingsInThingGroup", http.MethodGet, path+"/things", listThingsInGroup, "recursive", maxResults, nextToken).fails(resourceNotFound),
+		op("ListThingGroupsForThing", http.MethodGet, "/things/{thingName}/thing-groups", listGroupsOfThing, maxResults, nextToken).fails(resourceNotFound),
 	}
 }
 

@@ -35,6 +35,10 @@ func TestGroups(t *testing.T) {
 			request: "POST /thing-groups/line", serve: refuses(bus.CreateGroup, isThere), asks: &v1.CreateGroup{Group: "line"},
 			want: `409 ResourceAlreadyExistsException {"message":"so it is","resourceId":"line","resourceArn":"` + arnOf + `thinggroup/line"}`,
 		},
+		{ // AWS's model gives this operation no ResourceNotFoundException
+			request: "POST /thing-groups/line", body: `{"parentGroupName":"plant"}`, serve: refuses(bus.CreateGroup, isNotFound), asks: &v1.CreateGroup{Group: "line", Parent: "plant"},
+			want: `400 InvalidRequestException {"message":"so it is"}`,
+		},
 		{request: "POST /thing-groups/line", body: `{"parentGroupName":"a b"}`, want: `400 InvalidRequestException {"message":"parentGroupName: `},
 		{request: "POST /thing-groups/line", body: `{"queryString":"*"}`, want: `400 InvalidRequestException {"message":"queryString: unknown field"}`},
 		{
@@ -109,6 +113,10 @@ func TestMembers(t *testing.T) {
 		{
 			request: add, body: `{"thingName":"t","thingGroupName":"g"}`, serve: refuses(bus.AddThings, isNotFound), asks: &v1.AddThings{Group: "g", Things: []string{"t"}},
 			want: `404 ResourceNotFoundException `,
+		},
+		{ // AWS's model gives this operation no LimitExceededException
+			request: add, body: `{"thingName":"t","thingGroupName":"g"}`, serve: refuses(bus.AddThings, v1.RefusalCode_REFUSAL_CODE_LIMIT_EXCEEDED),
+			asks: &v1.AddThings{Group: "g", Things: []string{"t"}}, want: `400 InvalidRequestException {"message":"so it is"}`,
 		},
 		{request: add, body: `{"thingName":"t"}`, want: `400 InvalidRequestException {"message":"thingGroupName: is missing`},
 		{request: add, body: `{"thingGroupName":"g"}`, want: `400 InvalidRequestException {"message":"thingName: is missing`},

@@ -12,9 +12,9 @@ import (
 // (specification §2.3)
 func tagOperations() []*operation {
 	return []*operation{
-		op("TagResource", http.MethodPost, "/tags", tagResource).fails(notFound, limitExceeded),
-		op("UntagResource", http.MethodPost, "/untag", untagResource).fails(notFound),
-		op("ListTagsForResource", http.MethodGet, "/tags", listTags, "resourceArn", nextToken).fails(notFound),
+		op("TagResource", http.MethodPost, "/tags", tagResource).fails(resourceNotFound, limitExceeded),
+		op("UntagResource", http.MethodPost, "/untag", untagResource).fails(resourceNotFound),
+		op("ListTagsForResource", http.MethodGet, "/tags", listTags, "resourceArn", nextToken).fails(resourceNotFound),
 	}
 }
 

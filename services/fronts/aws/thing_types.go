@@ -12,11 +12,11 @@ import (
 // Thing types. (specification §2.10)
 func thingTypeOperations() []*operation {
 	return []*operation{
-		op("CreateThingType", http.MethodPost, "/thing-types/{thingTypeName}", createThingType).fails(alreadyExists),
-		op("DescribeThingType", http.MethodGet, "/thing-types/{thingTypeName}", describeThingType).fails(notFound),
+		op("CreateThingType", http.MethodPost, "/thing-types/{thingTypeName}", createThingType).fails(resourceExists),
+		op("DescribeThingType", http.MethodGet, "/thing-types/{thingTypeName}", describeThingType).fails(resourceNotFound),
 		op("ListThingTypes", http.MethodGet, "/thing-types", listThingTypes, "thingTypeName", maxResults, nextToken).fails(),
-		op("DeprecateThingType", http.MethodPost, "/thing-types/{thingTypeName}/deprecate", deprecateThingType).fails(notFound),
-		op("DeleteThingType", http.MethodDelete, "/thing-types/{thingTypeName}", deleteThingType).fails(notFound),
+		op("DeprecateThingType", http.MethodPost, "/thing-types/{thingTypeName}/deprecate", deprecateThingType).fails(resourceNotFound),
+		op("DeleteThingType", http.MethodDelete, "/thing-types/{thingTypeName}", deleteThingType).fails(resourceNotFound),
 		notOffered("UpdateThingType", http.MethodPatch, "/thing-types/{thingTypeName}", "delete the type and create it again"),
 	}
 }

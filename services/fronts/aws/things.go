@@ -12,10 +12,10 @@ import (
 // Things. (specification §2.10)
 func thingOperations() []*operation {
 	return []*operation{
-		op("CreateThing", http.MethodPost, "/things/{thingName}", createThing).fails(notFound, alreadyExists),
-		op("DescribeThing", http.MethodGet, "/things/{thingName}", describeThing).fails(notFound),
-		op("UpdateThing", http.MethodPatch, "/things/{thingName}", updateThing).fails(notFound, versionConflict),
-		op("DeleteThing", http.MethodDelete, "/things/{thingName}", deleteThing, expectedVersion).fails(notFound, versionConflict),
+		op("CreateThing", http.MethodPost, "/things/{thingName}", createThing).fails(resourceNotFound, resourceExists),
+		op("DescribeThing", http.MethodGet, "/things/{thingName}", describeThing).fails(resourceNotFound),
+		op("UpdateThing", http.MethodPatch, "/things/{thingName}", updateThing).fails(resourceNotFound, versionConflict),
+		op("DeleteThing", http.MethodDelete, "/things/{thingName}", deleteThing, expectedVersion).fails(resourceNotFound, versionConflict),
 		op("ListThings", http.MethodGet, "/things", listThings,
 			"attributeName", "attributeValue", "usePrefixAttributeValue", "thingTypeName", maxResults, nextToken).fails(),
 	}
