@@ -25,6 +25,9 @@ var absent = []struct {
 		"UpdateDynamicThingGroup PATCH /dynamic-thing-groups/{thingGroupName}",
 		"DeleteDynamicThingGroup DELETE /dynamic-thing-groups/{thingGroupName}",
 	}},
+	{"delete the type and create it again (DeleteThingType, CreateThingType)", []string{
+		"UpdateThingType PATCH /thing-types/{thingTypeName}",
+	}},
 	{"there is no index; ListThings filters by type and attribute, ListThingsInThingGroup by group", []string{
 		"SearchIndex POST /indices/search",
 		"DescribeIndex GET /indices/{indexName}",
@@ -46,7 +49,7 @@ var absent = []struct {
 		"RemoveThingFromBillingGroup PUT /billing-groups/removeThingFromBillingGroup",
 		"ListThingsInBillingGroup GET /billing-groups/{billingGroupName}/things",
 	}},
-	{"create the thing (CreateThing), and let the broker know its certificate", []string{
+	{"create the thing (CreateThing)", []string{
 		"RegisterThing POST /things",
 		"StartThingRegistrationTask POST /thing-registration-tasks",
 		"ListThingRegistrationTasks GET /thing-registration-tasks",
@@ -64,7 +67,7 @@ var absent = []struct {
 		"DescribeProvisioningTemplateVersion GET /provisioning-templates/{templateName}/versions/{versionId}",
 		"DeleteProvisioningTemplateVersion DELETE /provisioning-templates/{templateName}/versions/{versionId}",
 	}},
-	{"which certificates may connect, and what they may do, is set in the broker's configuration", []string{
+	{"certificates and policies are not kept here; whom the broker lets in, and to what, stands in its configuration", []string{
 		"CreateKeysAndCertificate POST /keys-and-certificate",
 		"CreateCertificateFromCsr POST /certificates",
 		"RegisterCertificate POST /certificate/register",

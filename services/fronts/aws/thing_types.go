@@ -17,7 +17,6 @@ func thingTypeOperations() []*operation {
 		op("ListThingTypes", http.MethodGet, "/thing-types", listThingTypes, "thingTypeName", maxResults, nextToken).fails(),
 		op("DeprecateThingType", http.MethodPost, "/thing-types/{thingTypeName}/deprecate", deprecateThingType).fails(resourceNotFound),
 		op("DeleteThingType", http.MethodDelete, "/thing-types/{thingTypeName}", deleteThingType).fails(resourceNotFound),
-		notOffered("UpdateThingType", http.MethodPatch, "/thing-types/{thingTypeName}", "delete the type and create it again"),
 	}
 }
 

@@ -2,6 +2,8 @@ package device
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +35,29 @@ func TestOperationsAreNamed(t *testing.T) {
 		method, path, _ := strings.Cut(line, " ")
 		if got := Operation(method, path); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// The list of AWS's operations has those of this plane, each at the request that is one.
+func TestReadmeListsTheOperationsOfThePlane(t *testing.T) {
+	text, err := os.ReadFile("../aws/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## Data plane: iot-jobs-data\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile("\\| (\\w+) \\| `(\\w+) (\\S+)` \\|").FindAllStringSubmatch(table, -1) {
+		path := strings.NewReplacer("{thingName}", "t", "{jobId}", "j").Replace(row[3])
+		if got := Operation(row[2], path); got != row[1] {
+			t.Errorf("%s %s is %q, and README.md says %s", row[2], row[3], got, row[1])
+		}
+		listed[row[1]] = true
+	}
+	for _, name := range operationNames {
+		if !listed[name] {
+			t.Errorf("README.md does not list %s", name)
 		}
 	}
 }
