@@ -54,4 +54,13 @@ leader_of execution.0
 say "Killing $leader, which leads the streams of $led"
 hit "$leader" "$everything" "$broker_max" 5 # leases and the leaf's link may have been there too
 
+if curl --help all 2>/dev/null | grep -q aws-sigv4; then
+  say "Asking AWS's API for the job"
+  signed /jobs/demo
+  [[ $answer == *'"jobId":"demo"'* ]] || die "it answers $answer"
+  note "$api/jobs/demo: ${#answer} bytes, asked by curl, signed for AWS"
+else
+  note "no curl here that signs requests: AWS's API is not asked"
+fi
+
 closing

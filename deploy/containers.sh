@@ -12,7 +12,7 @@ prepare() {
   secrets=$PWD/deploy/secrets
   export DROVER_SERVER=nats://127.0.0.1:4222,nats://127.0.0.1:4223,nats://127.0.0.1:4224
   export DROVER_CREDS=$secrets/client.json DROVER_TLS_CA=$secrets/ca.crt
-  mqtt=mqtts://127.0.0.1:8883 nats=tls://127.0.0.1:4225
+  mqtt=mqtts://127.0.0.1:8883 nats=tls://127.0.0.1:4225 api=https://127.0.0.1:8443
 }
 
 launch() {

@@ -12,7 +12,7 @@ prepare() {
   done
   run secrets create "$secrets" "${hosts[@]}" >/dev/null
   export DROVER_SERVER=$urls DROVER_CREDS=$secrets/client.json DROVER_TLS_CA=$secrets/ca.crt
-  mqtt=mqtts://${address[leaf-1]}:8883 nats=tls://${address[leaf-1]}:4225
+  mqtt=mqtts://${address[leaf-1]}:8883 nats=tls://${address[leaf-1]}:4225 api=https://${address[http-1]}:8443
 }
 
 # revive SERVICE starts it.

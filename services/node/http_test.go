@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -303,5 +304,40 @@ func TestASystemOfOneProcessWritesAProfile(t *testing.T) {
 	config, err = os.ReadFile(first.ConfigFile())
 	if again := s.Profile(); err != nil || again.MadeKey != "" || !strings.Contains(string(config), s.Endpoints().HTTP+"\n") {
 		t.Errorf("the second start: %+v, at %s\n%s%v", again, s.Endpoints().HTTP, config, err)
+	}
+}
+
+// Under AWS's limits an operation that is asked for too often is throttled, as AWS says it, and others are not.
+func TestAWSRatesAreKeptUnderAWSLimits(t *testing.T) {
+	c := startCluster(t)
+	cfg := unsigned(c.config("http", node.RoleHTTP))
+	cfg.Limits = "aws"
+	m := c.startWith(cfg)
+	get := func(path string) (status int, name string) {
+		resp, err := http.Get(m.Endpoints().HTTP + path)
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode, resp.Header.Get("x-amzn-ErrorType")
+	}
+	eventually(t, "it is throttled", func() bool {
+		var asked sync.WaitGroup
+		var throttled atomic.Int64
+		for range 40 { // at once: 10 a second are granted
+			asked.Go(func() {
+				if status, name := get("/endpoint?endpointType=iot:Jobs"); name == "ThrottlingException" && status == http.StatusBadRequest {
+					throttled.Add(1)
+				} else if status != http.StatusOK {
+					t.Errorf("%d %s", status, name)
+				}
+			})
+		}
+		asked.Wait()
+		return throttled.Load() > 0
+	})
+	if status, name := get("/jobs/none"); status != http.StatusServiceUnavailable { // no read models are here
+		t.Errorf("another operation: %d %s", status, name)
 	}
 }
