@@ -34,7 +34,7 @@ drover explain thing tells that. Then what the job waits for now, and until when
 			}
 			j := viewJob(r.GetJob(), r.GetCounts())
 			v := explainView{JobID: j.JobID, Status: j.Status, Text: standing(j)}
-			if v.Story, err = a.jobStory(ctx, job); err != nil {
+			if v.Story, err = a.jobStory(ctx, j.Job); err != nil {
 				return err
 			}
 			v.Now = a.jobNow(ctx, j)
@@ -43,10 +43,10 @@ drover explain thing tells that. Then what the job waits for now, and until when
 	}
 }
 
-// jobStory reads the events of a job as a whole and tells them.
-func (a *app) jobStory(ctx context.Context, job string) ([]sentenceView, error) {
+// jobStory reads the events of a job as a whole, of which releases in a row are one, and tells them.
+func (a *app) jobStory(ctx context.Context, job uint64) ([]sentenceView, error) {
 	t := new(jobTeller)
-	q := &v1.ReadEvents{Freshness: fresh, JobId: job, JobLevel: true, Limit: 1000}
+	q := &v1.ReadEvents{Freshness: fresh, Job: job, JobLevel: true, Limit: 1000}
 	err := a.readEvents(ctx, q, false, func(e *v1.RecordedEvent) error { t.hear(e); return nil })
 	return t.story(), err
 }

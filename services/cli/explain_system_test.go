@@ -7,7 +7,7 @@ import (
 )
 
 // The story of a job and of a thing, told by the real program: settings that were given at creation, a pace, a cancel, a
-// thing that the job never came to, and what is waited for now.
+// thing that the job never came to, what is waited for now, and the same of a job that was deleted.
 func TestExplainOfTheRunningSystem(t *testing.T) {
 	d := newDrover(t)
 	d.begin()
@@ -41,6 +41,10 @@ func TestExplainOfTheRunningSystem(t *testing.T) {
 	d.run("job", "cancel", "fw-1", "--comment", "after all", "--wait")
 	if out := d.run("explain", "thing", "press-2"); !strings.Contains(out, `fw-1: the job was canceled by client: "after all"`) || !strings.Contains(out, "fw-1: execution 1 became CANCELED: the job was canceled") {
 		t.Errorf("after the cancel:\n%s", out)
+	}
+	d.run("job", "delete", "fw-1", "--wait")
+	if out := d.run("explain", "thing", "press-2"); !strings.Contains(out, "fw-1: the job was created by client") || !strings.Contains(out, "fw-1: the job was deleted; its id is free") {
+		t.Errorf("after the deletion:\n%s", out)
 	}
 	for args, want := range map[string]string{"explain job nothing": "NOT_FOUND", "explain thing nothing": "NOT_FOUND", "explain thing other --job nothing": "NOT_FOUND"} {
 		if status, _, errs := d.try(strings.Fields(args)...); status != 3 || !strings.Contains(errs, want) {

@@ -27,7 +27,7 @@ func (all theRecord) serve(s *system) {
 		for _, e := range all[from:to] {
 			service := e.GetPosition().GetService()
 			switch {
-			case q.GetJobLevel() && (service == v1.Service_SERVICE_EXECUTION || e.GetJobId() != q.GetJobId()):
+			case q.GetJobLevel() && (service == v1.Service_SERVICE_EXECUTION || e.GetEntry().GetEvent().Job() != q.GetJob()):
 			case q.GetThing() != "" && !e.GetEntry().GetEvent().Names(q.GetThing()):
 			default:
 				r.Events = append(r.Events, e)

@@ -69,9 +69,8 @@ func (a *app) explanationOf(ctx context.Context, thing, job string) (explainView
 			return v, err
 		}
 	}
-	jobs := t.latestJobs(explainedJobs)
-	for _, id := range jobs {
-		if err := a.hearJob(ctx, t, id); err != nil {
+	for _, job := range t.latestJobs(explainedJobs) {
+		if err := a.hearJob(ctx, t, job); err != nil {
 			return v, err
 		}
 	}
@@ -84,14 +83,10 @@ func (a *app) explanationOf(ctx context.Context, thing, job string) (explainView
 	return v, nil
 }
 
-// hearJob reads a job's own part of the story. A job that is deleted has none any more.
-func (a *app) hearJob(ctx context.Context, t *thingTeller, job string) error {
-	q := &v1.ReadEvents{Freshness: fresh, JobId: job, JobLevel: true, Limit: 1000}
-	err := a.readEvents(ctx, q, false, func(e *v1.RecordedEvent) error { t.hearOfJob(e); return nil })
-	if refusedAs(err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND) {
-		return nil
-	}
-	return err
+// hearJob reads a job's own part of the story. It is found by its number, so that a job which was deleted has its part too.
+func (a *app) hearJob(ctx context.Context, t *thingTeller, job uint64) error {
+	q := &v1.ReadEvents{Freshness: fresh, Job: job, JobLevel: true, Limit: 1000}
+	return a.readEvents(ctx, q, false, func(e *v1.RecordedEvent) error { t.hearOfJob(e); return nil })
 }
 
 // thingNow is what a thing waits for: its executions as its home's owner says it, its releases as rollout's.

@@ -29,6 +29,14 @@ type heap struct {
 	write       func(*heap) string
 }
 
+// until is where and when the last of what is summed up stands: an event may be several already.
+func (h *heap) until() (*v1.Position, int64) {
+	if h.last.GetLast() != nil {
+		return h.last.GetLast(), h.last.GetLastAtMs()
+	}
+	return h.last.GetPosition(), h.last.GetAtMs()
+}
+
 // hear takes the next event.
 func (t *jobTeller) hear(e *v1.RecordedEvent) {
 	event := e.GetEntry().GetEvent()
@@ -70,14 +78,14 @@ func (t *jobTeller) hear(e *v1.RecordedEvent) {
 func (t *jobTeller) heap(e *v1.RecordedEvent, key string, things uint64, write func(*heap) string) {
 	for _, h := range t.heaps {
 		if h.key == key {
-			if !sameCommit(h.last, e) {
-				h.steps++
+			if at, _ := h.until(); id.LogOf(at) == id.LogOf(e.GetPosition()) && at.GetNumber() == e.GetPosition().GetNumber() {
+				h.steps-- // the same commit
 			}
-			h.last, h.things = e, h.things+things
+			h.last, h.things, h.steps = e, h.things+things, h.steps+max(e.GetSteps(), 1)
 			return
 		}
 	}
-	t.heaps = append(t.heaps, &heap{key: key, first: e, last: e, things: things, steps: 1, write: write})
+	t.heaps = append(t.heaps, &heap{key: key, first: e, last: e, things: things, steps: max(e.GetSteps(), 1), write: write})
 }
 
 // ends says that an event belongs to the last one under the key, if there is one.
@@ -91,16 +99,12 @@ func (t *jobTeller) ends(key string, e *v1.RecordedEvent) bool {
 	return false
 }
 
-func sameCommit(x, y *v1.RecordedEvent) bool {
-	return id.LogOf(x.GetPosition()) == id.LogOf(y.GetPosition()) && x.GetPosition().GetNumber() == y.GetPosition().GetNumber()
-}
-
 // flush writes what was summed up so far.
 func (t *jobTeller) flush() {
 	for _, h := range t.heaps {
 		s := sentenceView{At: moment(h.first.GetAtMs()), Position: positionText(h.first.GetPosition()), JobID: h.first.GetJobId(), Text: h.write(h)}
-		if h.last != h.first {
-			s.Until, s.Last = moment(h.last.GetAtMs()), positionText(h.last.GetPosition())
+		if at, ms := h.until(); h.last != h.first || h.last.GetLast() != nil {
+			s.Until, s.Last = moment(ms), positionText(at)
 		}
 		t.told = append(t.told, s)
 	}
@@ -119,7 +123,8 @@ func (h *heap) span() string {
 	if h.steps < 2 {
 		return ""
 	}
-	return fmt.Sprintf(" in %s steps between %s and %s", humanize.Comma(int64(h.steps)), when(h.first.GetAtMs()), when(h.last.GetAtMs()))
+	_, last := h.until()
+	return fmt.Sprintf(" in %s steps between %s and %s", humanize.Comma(int64(h.steps)), when(h.first.GetAtMs()), when(last))
 }
 
 func releasedText(h *heap) string {

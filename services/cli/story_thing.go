@@ -70,21 +70,18 @@ func (t *thingTeller) hear(e *v1.RecordedEvent) {
 	}
 }
 
-// latestJobs are the ids of the last jobs that came to the thing.
-func (t *thingTeller) latestJobs(most int) []string {
-	var ids []string
-	for _, s := range t.stages {
-		if s.jobID != "" && !slices.Contains(ids, s.jobID) {
-			ids = append(ids, s.jobID)
-		}
+// latestJobs are the numbers of the last jobs that came to the thing.
+func (t *thingTeller) latestJobs(most int) (jobs []uint64) {
+	for _, s := range t.stages[max(0, len(t.stages)-most):] {
+		jobs = append(jobs, s.job)
 	}
-	return ids[max(0, len(ids)-most):]
+	return jobs
 }
 
 // hearOfJob takes the next event of one of the jobs as a whole, if it matters to one of its things.
 func (t *thingTeller) hearOfJob(e *v1.RecordedEvent) {
 	switch e.GetEntry().GetEvent().GetEvent().(type) {
-	case *v1.Event_JobCreated, *v1.Event_JobStarted, *v1.Event_JobEndReached, *v1.Event_JobUpdated, *v1.Event_JobCancelStarted, *v1.Event_JobDeletionStarted,
+	case *v1.Event_JobCreated, *v1.Event_JobStarted, *v1.Event_JobEndReached, *v1.Event_JobUpdated, *v1.Event_JobCancelStarted, *v1.Event_JobDeletionStarted, *v1.Event_JobDeleted,
 		*v1.Event_AbortTriggered, *v1.Event_SelectionStarted, *v1.Event_JobCompleted:
 		t.ofJobs = append(t.ofJobs, e)
 	}

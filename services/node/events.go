@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/droverhq/drover/eventstore"
@@ -57,7 +58,14 @@ func (n *Node) readEvents(ctx context.Context, q *v1.ReadEvents) (*v1.ReadEvents
 	for _, p := range q.GetSince() {
 		after[id.LogOf(p)] = placeOf(p)
 	}
-	filter, err := n.eventFilter(ctx, q)
+	job, err := n.askedJob(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if job != 0 && len(after) == 0 {
+		n.fromCreation(ctx, job, after)
+	}
+	filter, err := eventFilter(job, q)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +112,9 @@ func (n *Node) readPage(ctx context.Context, logs []*eventstore.Log, after map[i
 			if had > 0 && i <= had || !wanted(r) {
 				continue
 			}
+			if last := len(reply.Events) - 1; last >= 0 && sumUp(reply.Events[last], r) {
+				continue
+			}
 			reply.Events = append(reply.Events, r)
 			bytes += r.SizeVT() + jobIDMax
 			// No position says "the first entry alone": the page takes the second along.
@@ -136,21 +147,51 @@ func (n *Node) logsWith(q *v1.ReadEvents) []*eventstore.Log {
 	return logs
 }
 
+// askedJob is the number of the job that a question is about; 0 is all.
+func (n *Node) askedJob(ctx context.Context, q *v1.ReadEvents) (uint64, error) {
+	if q.GetJob() != 0 || q.GetJobId() == "" {
+		return q.GetJob(), nil
+	}
+	job, err := id.ParseJob(q.GetJobId())
+	if err != nil {
+		return 0, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "jobId", "%v", err)
+	}
+	row, err := n.describeJob(ctx, &v1.DescribeJob{JobId: string(job), Freshness: &v1.Freshness{Fresh: true}})
+	return row.GetJob().GetJob(), err
+}
+
+// fromCreation passes over what stood in the logs before a job was created: nothing of it is about the job. Where that cannot
+// be read, the logs are looked through from their beginning.
+func (n *Node) fromCreation(ctx context.Context, job uint64, after map[id.Log]place) {
+	const back = 64 // commits that are looked at for how far log.rollout had been read
+	number, entry := id.SplitNumber(job)
+	created, err := n.logs[0].Read(ctx, number)
+	if err != nil || number == 0 || entry >= len(created.Entries) {
+		return
+	}
+	after[id.JobLog] = place{Number: number - 1}
+	if known := created.Entries[entry].GetEvent().GetJobCreated().GetTargetsKnownAt(); known > 0 {
+		after[id.TargetingLog] = place{Number: known - 1}
+	}
+	for c := created; number > 0 && created.Number-number < back; {
+		for _, cursor := range c.Cursors {
+			if cursor.GetService() == v1.Service_SERVICE_ROLLOUT && cursor.GetNumber() > 0 {
+				after[id.RolloutLog] = place{Number: cursor.GetNumber() - 1}
+				return
+			}
+		}
+		if number--; number == 0 {
+			return
+		}
+		if c, err = n.logs[0].Read(ctx, number); err != nil {
+			return
+		}
+	}
+}
+
 // eventFilter is the question's job and thing as a function. At the level of jobs it takes lists of things out of the
 // events, which nobody else holds.
-func (n *Node) eventFilter(ctx context.Context, q *v1.ReadEvents) (func(*v1.RecordedEvent) bool, error) {
-	var number uint64
-	if q.GetJobId() != "" {
-		job, err := id.ParseJob(q.GetJobId())
-		if err != nil {
-			return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "jobId", "%v", err)
-		}
-		row, err := n.describeJob(ctx, &v1.DescribeJob{JobId: string(job), Freshness: &v1.Freshness{Fresh: true}})
-		if err != nil {
-			return nil, err
-		}
-		number = row.GetJob().GetJob()
-	}
+func eventFilter(job uint64, q *v1.ReadEvents) (func(*v1.RecordedEvent) bool, error) {
 	if q.GetThing() != "" {
 		if _, err := id.ParseThing(q.GetThing()); err != nil {
 			return nil, v1.Refuse(v1.RefusalCode_REFUSAL_CODE_INVALID_REQUEST, "thingName", "%v", err)
@@ -158,14 +199,39 @@ func (n *Node) eventFilter(ctx context.Context, q *v1.ReadEvents) (func(*v1.Reco
 	}
 	return func(r *v1.RecordedEvent) bool {
 		e := r.GetEntry().GetEvent()
-		if number != 0 && e.Job() != number || q.GetThing() != "" && !e.Names(q.GetThing()) || q.GetJobLevel() && e.Job() == 0 {
+		if job != 0 && e.Job() != job || q.GetThing() != "" && !e.Names(q.GetThing()) || q.GetJobLevel() && e.Job() == 0 {
 			return false
 		}
 		if q.GetJobLevel() {
 			r.Things = leaveThingsOut(e)
+			r.Steps = 1
 		}
 		return true
 	}, nil
+}
+
+// sumUp adds an event at the level of jobs to the one before it, if both release things of one job for the same reason.
+func sumUp(last, e *v1.RecordedEvent) bool {
+	x, y := last.GetEntry().GetEvent().GetExecutionsReleased(), e.GetEntry().GetEvent().GetExecutionsReleased()
+	if e.Steps == 0 || x == nil || y == nil || x.GetJob() != y.GetJob() || x.GetJoined() != y.GetJoined() || !sameReason(last.Entry.GetReason(), e.Entry.GetReason()) {
+		return false
+	}
+	at := last.Position
+	if last.Last != nil {
+		at = last.Last
+	}
+	if at.GetNumber() != e.Position.GetNumber() {
+		last.Steps++
+	}
+	last.Things += e.Things
+	last.Last, last.LastAtMs = e.Position, e.AtMs
+	return true
+}
+
+// sameReason compares the code and the first number, which is the pace; the others count what went before.
+func sameReason(x, y *v1.Reason) bool {
+	first := func(r *v1.Reason) []int64 { return r.GetNumbers()[:min(1, len(r.GetNumbers()))] }
+	return x.GetCode() == y.GetCode() && slices.Equal(first(x), first(y))
 }
 
 // leaveThingsOut empties an event's list of things and says how many there were.

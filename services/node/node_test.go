@@ -249,13 +249,23 @@ func TestEventsAreReadInPagesAndByJobAndThing(t *testing.T) {
 	if err != nil || len(level.GetEvents()) < 6 {
 		t.Fatalf("at the level of the job: %v, %v", level, err)
 	}
+	releases := 0
 	for _, e := range level.GetEvents() {
+		if e.GetEntry().GetEvent().GetExecutionsReleased() != nil {
+			if releases++; releases > 1 || e.GetThings() != 10 || e.GetSteps() == 0 {
+				t.Fatalf("at the level of the job: %v", e)
+			}
+		}
 		if selected := e.GetEntry().GetEvent().GetThingsSelected(); selected != nil && (e.GetThings() != 10 || len(selected.GetThings()) != 0) {
 			t.Fatalf("at the level of the job: %v", e)
 		}
 		if e.GetPosition().GetService() == v1.Service_SERVICE_EXECUTION || e.GetEntry().GetEvent().Job() == 0 {
 			t.Fatalf("at the level of the job: %v", e)
 		}
+	}
+	number := level.GetEvents()[0].GetEntry().GetEvent().Job()
+	if byID, byNumber := read(&v1.ReadEvents{JobId: "j"}), read(&v1.ReadEvents{Job: number}); strings.Join(byID, " ") != strings.Join(byNumber, " ") {
+		t.Errorf("by id:\n%s\nby number:\n%s", byID, byNumber)
 	}
 	_, err = bus.ReadEvents.Call(t.Context(), s.client, &v1.ReadEvents{JobId: "nope"})
 	if r := new(v1.Refusal); !errors.As(err, &r) || r.GetCode() != v1.RefusalCode_REFUSAL_CODE_NOT_FOUND {

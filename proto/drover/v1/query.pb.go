@@ -3360,9 +3360,13 @@ type ReadEvents struct {
 	Limit uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// If nothing has come, wait for at most so long, and at most 10,000.
 	WaitMs uint32 `protobuf:"varint,6,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
-	// Only events of jobs as a whole: the logs of executions are passed over, and lists of things are left out
-	// (RecordedEvent.things), so that the story of a job does not grow with its things.
-	JobLevel      bool `protobuf:"varint,7,opt,name=job_level,json=jobLevel,proto3" json:"job_level,omitempty"`
+	// Only events of jobs as a whole: the logs of executions are passed over, lists of things are left out
+	// (RecordedEvent.things), and releases in a row are one event (RecordedEvent.steps), so that the story of a job does not
+	// grow with its things.
+	JobLevel bool `protobuf:"varint,7,opt,name=job_level,json=jobLevel,proto3" json:"job_level,omitempty"`
+	// Only events of the job of that number, also when it was deleted; 0 is all. With since empty they are looked for from
+	// where the job was created.
+	Job           uint64 `protobuf:"varint,8,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3446,6 +3450,13 @@ func (x *ReadEvents) GetJobLevel() bool {
 	return false
 }
 
+func (x *ReadEvents) GetJob() uint64 {
+	if x != nil {
+		return x.Job
+	}
+	return 0
+}
+
 type ReadEventsReply struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*RecordedEvent       `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -3516,8 +3527,12 @@ type RecordedEvent struct {
 	Entry    *Entry                 `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The job id behind the event's job number, if it has one.
 	JobId string `protobuf:"bytes,4,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// How many things stood in the event's list, where that was left out.
-	Things        uint32 `protobuf:"varint,5,opt,name=things,proto3" json:"things,omitempty"`
+	// How many things stood in the event's list, where that was left out; of several events, in all their lists.
+	Things uint32 `protobuf:"varint,5,opt,name=things,proto3" json:"things,omitempty"`
+	// Of several events that are one: in how many commits they stand, and where and when the last of them does. Else absent.
+	Steps         uint64    `protobuf:"varint,6,opt,name=steps,proto3" json:"steps,omitempty"`
+	Last          *Position `protobuf:"bytes,7,opt,name=last,proto3" json:"last,omitempty"`
+	LastAtMs      int64     `protobuf:"varint,8,opt,name=last_at_ms,json=lastAtMs,proto3" json:"last_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3583,6 +3598,27 @@ func (x *RecordedEvent) GetJobId() string {
 func (x *RecordedEvent) GetThings() uint32 {
 	if x != nil {
 		return x.Things
+	}
+	return 0
+}
+
+func (x *RecordedEvent) GetSteps() uint64 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *RecordedEvent) GetLast() *Position {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *RecordedEvent) GetLastAtMs() int64 {
+	if x != nil {
+		return x.LastAtMs
 	}
 	return 0
 }
@@ -4932,7 +4968,7 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x05stamp\x18\x01 \x01(\v2\x10.drover.v1.StampR\x05stamp\x12\x16\n" +
 	"\x06things\x18\x02 \x03(\tR\x06things\x12\x1d\n" +
 	"\n" +
-	"next_token\x18\x03 \x01(\tR\tnextToken\"\xe4\x01\n" +
+	"next_token\x18\x03 \x01(\tR\tnextToken\"\xf6\x01\n" +
 	"\n" +
 	"ReadEvents\x122\n" +
 	"\tfreshness\x18\x01 \x01(\v2\x14.drover.v1.FreshnessR\tfreshness\x12\x15\n" +
@@ -4941,17 +4977,22 @@ const file_drover_v1_query_proto_rawDesc = "" +
 	"\x05since\x18\x04 \x03(\v2\x13.drover.v1.PositionR\x05since\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\rR\x05limit\x12\x17\n" +
 	"\await_ms\x18\x06 \x01(\rR\x06waitMs\x12\x1b\n" +
-	"\tjob_level\x18\a \x01(\bR\bjobLevel\"~\n" +
+	"\tjob_level\x18\a \x01(\bR\bjobLevel\x12\x10\n" +
+	"\x03job\x18\b \x01(\x04R\x03job\"~\n" +
 	"\x0fReadEventsReply\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.drover.v1.RecordedEventR\x06events\x12'\n" +
 	"\x04next\x18\x02 \x03(\v2\x13.drover.v1.PositionR\x04next\x12\x10\n" +
-	"\x03end\x18\x03 \x01(\bR\x03end\"\xac\x01\n" +
+	"\x03end\x18\x03 \x01(\bR\x03end\"\x89\x02\n" +
 	"\rRecordedEvent\x12/\n" +
 	"\bposition\x18\x01 \x01(\v2\x13.drover.v1.PositionR\bposition\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
 	"\x05entry\x18\x03 \x01(\v2\x10.drover.v1.EntryR\x05entry\x12\x15\n" +
 	"\x06job_id\x18\x04 \x01(\tR\x05jobId\x12\x16\n" +
-	"\x06things\x18\x05 \x01(\rR\x06things\"\x10\n" +
+	"\x06things\x18\x05 \x01(\rR\x06things\x12\x14\n" +
+	"\x05steps\x18\x06 \x01(\x04R\x05steps\x12'\n" +
+	"\x04last\x18\a \x01(\v2\x13.drover.v1.PositionR\x04last\x12\x1c\n" +
+	"\n" +
+	"last_at_ms\x18\b \x01(\x03R\blastAtMs\"\x10\n" +
 	"\x0eListPartitions\"x\n" +
 	"\x13ListPartitionsReply\x124\n" +
 	"\n" +
@@ -5229,22 +5270,23 @@ var file_drover_v1_query_proto_depIdxs = []int32{
 	66, // 84: drover.v1.ReadEventsReply.next:type_name -> drover.v1.Position
 	66, // 85: drover.v1.RecordedEvent.position:type_name -> drover.v1.Position
 	84, // 86: drover.v1.RecordedEvent.entry:type_name -> drover.v1.Entry
-	52, // 87: drover.v1.ListPartitionsReply.partitions:type_name -> drover.v1.Partition
-	54, // 88: drover.v1.ListPartitionsReply.members:type_name -> drover.v1.Member
-	85, // 89: drover.v1.Partition.service:type_name -> drover.v1.Service
-	53, // 90: drover.v1.Partition.members:type_name -> drover.v1.PartitionMember
-	66, // 91: drover.v1.ReadFeed.since:type_name -> drover.v1.Position
-	57, // 92: drover.v1.ReadFeedReply.messages:type_name -> drover.v1.FeedMessage
-	2,  // 93: drover.v1.ListPoison.page:type_name -> drover.v1.Page
-	60, // 94: drover.v1.ListPoisonReply.messages:type_name -> drover.v1.PoisonMessage
-	86, // 95: drover.v1.Outcome.refusal:type_name -> drover.v1.Refusal
-	2,  // 96: drover.v1.ListCredentials.page:type_name -> drover.v1.Page
-	87, // 97: drover.v1.ListCredentialsReply.credentials:type_name -> drover.v1.Credential
-	98, // [98:98] is the sub-list for method output_type
-	98, // [98:98] is the sub-list for method input_type
-	98, // [98:98] is the sub-list for extension type_name
-	98, // [98:98] is the sub-list for extension extendee
-	0,  // [0:98] is the sub-list for field type_name
+	66, // 87: drover.v1.RecordedEvent.last:type_name -> drover.v1.Position
+	52, // 88: drover.v1.ListPartitionsReply.partitions:type_name -> drover.v1.Partition
+	54, // 89: drover.v1.ListPartitionsReply.members:type_name -> drover.v1.Member
+	85, // 90: drover.v1.Partition.service:type_name -> drover.v1.Service
+	53, // 91: drover.v1.Partition.members:type_name -> drover.v1.PartitionMember
+	66, // 92: drover.v1.ReadFeed.since:type_name -> drover.v1.Position
+	57, // 93: drover.v1.ReadFeedReply.messages:type_name -> drover.v1.FeedMessage
+	2,  // 94: drover.v1.ListPoison.page:type_name -> drover.v1.Page
+	60, // 95: drover.v1.ListPoisonReply.messages:type_name -> drover.v1.PoisonMessage
+	86, // 96: drover.v1.Outcome.refusal:type_name -> drover.v1.Refusal
+	2,  // 97: drover.v1.ListCredentials.page:type_name -> drover.v1.Page
+	87, // 98: drover.v1.ListCredentialsReply.credentials:type_name -> drover.v1.Credential
+	99, // [99:99] is the sub-list for method output_type
+	99, // [99:99] is the sub-list for method input_type
+	99, // [99:99] is the sub-list for extension type_name
+	99, // [99:99] is the sub-list for extension extendee
+	0,  // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_drover_v1_query_proto_init() }
