@@ -285,7 +285,7 @@ func TestEveryEventIsToldOrKnown(t *testing.T) {
 	silent := strings.Fields(`LogOpened Owned InputQuarantined ForeignNamed JobTemplateCreated JobTemplateDeleted ResourceTagged ResourceUntagged EventsConfigured
 		GroupCreated GroupUpdated GroupDeleted ThingTypeCreated ThingTypeDeprecated ThingTypeDeleted RegistryTagged RegistryUntagged
 		JobOpened ThingsWaiting WaitingComplete Observed JobClosed JobChanged WindowOpened WindowClosed ThingsJoined ThingsWithdrawn JobErased ThingRemoved
-		JobLearned JobChangeLearned WindowLearned ErasureLearned StopLearned WithdrawalLearned ChangesMatched HomeSettled ThingForgotten`)
+		JobLearned JobChangeLearned WindowLearned ErasureLearned StopLearned WithdrawalLearned ChangesMatched HomeSettled ThingForgotten JobSwept DeletionsForgotten`)
 	known := map[string]bool{}
 	for _, name := range silent {
 		known[name] = true

@@ -230,6 +230,8 @@ func jobSentence(e *v1.RecordedEvent) string {
 		return "nothing of it is released for now" + reason
 	case *v1.Event_JobAdmitted:
 		return "a place became free for it: what waits may be released"
+	case *v1.Event_JobCrowdedOut:
+		return fmt.Sprintf("there was no place for it: %s jobs were at work, and %s may be", humanize.Comma(int64(x.JobCrowdedOut.GetConcurrent())), humanize.Comma(int64(x.JobCrowdedOut.GetMost())))
 	case *v1.Event_JobStopped:
 		return "from here on nothing more of it is released" + reason
 	case *v1.Event_JobDrained:
