@@ -109,9 +109,9 @@ func applySettings(tx kv.Tx, event *v1.Event, at int64) bool {
 	case *v1.Event_TargetsAssociated:
 		associate(tx, e.TargetsAssociated, at)
 	case *v1.Event_ResourceTagged:
-		retag(tx, e.ResourceTagged.Resource, func(had []*v1.Tag) []*v1.Tag { return withTags(had, e.ResourceTagged.Tags) })
+		retag(tx, e.ResourceTagged.Resource, func(had []*v1.Tag) []*v1.Tag { return v1.WithTags(had, e.ResourceTagged.Tags) })
 	case *v1.Event_ResourceUntagged:
-		retag(tx, e.ResourceUntagged.Resource, func(had []*v1.Tag) []*v1.Tag { return withoutTags(had, e.ResourceUntagged.Keys) })
+		retag(tx, e.ResourceUntagged.Resource, func(had []*v1.Tag) []*v1.Tag { return v1.WithoutTags(had, e.ResourceUntagged.Keys) })
 	default:
 		return false
 	}

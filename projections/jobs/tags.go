@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/projections/kv"
@@ -22,24 +21,6 @@ func retag(tx kv.Tx, on *v1.TaggedResource, change func([]*v1.Tag) []*v1.Tag) {
 		row.Tags = change(row.Tags)
 		tx.Set(templateKey(on.GetTemplateId()), page.Value(row))
 	}
-}
-
-// withTags are tags with more of them, sorted by key.
-func withTags(had, more []*v1.Tag) []*v1.Tag {
-	all := slices.Clone(had)
-	for _, t := range more {
-		if i := slices.IndexFunc(all, func(o *v1.Tag) bool { return o.Key == t.Key }); i >= 0 {
-			all[i] = t
-		} else {
-			all = append(all, t)
-		}
-	}
-	slices.SortFunc(all, func(a, b *v1.Tag) int { return strings.Compare(a.Key, b.Key) })
-	return all
-}
-
-func withoutTags(had []*v1.Tag, keys []string) []*v1.Tag {
-	return slices.DeleteFunc(slices.Clone(had), func(t *v1.Tag) bool { return slices.Contains(keys, t.Key) })
 }
 
 // ListTags tells the tags of a job or a template, named as TagResource names it.

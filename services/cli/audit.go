@@ -66,6 +66,19 @@ func (s *logSource) open(ctx context.Context) (*opened, error) {
 	return o, nil
 }
 
+// openWhole opens the logs to be recounted, and holds their ends against those that are remembered.
+func (s *logSource) openWhole(ctx context.Context) (*opened, error) {
+	o, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkHeads(ctx, s.a.dataDir()); err != nil {
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
+
 func (s *logSource) dialer() (*broker.Dialer, error) {
 	hub := hubFlags{urls: s.nats, creds: s.creds, ca: s.ca}
 	return hub.dialer(slog.New(slog.NewTextHandler(io.Discard, nil)))

@@ -30,13 +30,9 @@ Exit status 1 if the job was not aborted, or if anything is off.`,
 		Example:           `  drover audit abort fw-1 --data /var/lib/drover --bound 500 --below 2000`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := jobArg(args[0])
-			if err != nil {
-				return err
-			}
-			return a.auditAbort(cmd.Context(), from, job, bound, most)
-		},
+		RunE: ofJob(func(ctx context.Context, job string) error {
+			return a.auditAbort(ctx, from, job, bound, most)
+		}),
 	}
 	cmd.Flags().IntVar(&bound, "bound", 0, "how many things one release after the crossing may hold (default: as the job's pace says)")
 	cmd.Flags().IntVar(&most, "below", 0, "how many released things are too many (default: any number will do)")
@@ -68,14 +64,11 @@ type laterView struct {
 }
 
 func (a *app) auditAbort(ctx context.Context, from *logSource, job string, bound, most int) error {
-	o, err := from.open(ctx)
+	o, err := from.openWhole(ctx)
 	if err != nil {
 		return err
 	}
 	defer o.close()
-	if err := o.checkHeads(ctx, a.dataDir()); err != nil {
-		return err
-	}
 	found, err := audit.ReadAbort(ctx, o.logs, job)
 	if err != nil {
 		return err

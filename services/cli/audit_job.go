@@ -46,17 +46,13 @@ Exit status 1 if anything is off.`,
 		Example:           `  drover audit job fw-1 --data /var/lib/drover --expect SUCCEEDED=950 --expect FAILED=50 --expect transitions=3000`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := jobArg(args[0])
-			if err != nil {
-				return err
-			}
+		RunE: ofJob(func(ctx context.Context, job string) error {
 			expected, err := parseExpectations(expect)
 			if err != nil {
 				return err
 			}
-			return a.auditJob(cmd.Context(), from, job, expected, journal, faults)
-		},
+			return a.auditJob(ctx, from, job, expected, journal, faults)
+		}),
 	}
 	cmd.Flags().StringArrayVar(&expect, "expect", nil, "NAME=COUNT; may be repeated")
 	cmd.Flags().StringVar(&journal, "journal", "", "journal of drover simulate")
@@ -129,14 +125,11 @@ func (a *app) auditJob(ctx context.Context, from *logSource, job string, expecte
 			return err
 		}
 	}
-	o, err := from.open(ctx)
+	o, err := from.openWhole(ctx)
 	if err != nil {
 		return err
 	}
 	defer o.close()
-	if err := o.checkHeads(ctx, a.dataDir()); err != nil {
-		return err
-	}
 	h, err := audit.Read(ctx, o.logs, nil)
 	if err != nil {
 		return err

@@ -22,12 +22,7 @@ drover explain thing tells that. Then what the job waits for now, and until when
   drover explain job fw-1 --output json`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.completeJobs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := jobArg(args[0])
-			if err != nil {
-				return err
-			}
-			ctx := cmd.Context()
+		RunE: ofJob(func(ctx context.Context, job string) error {
 			r, err := query(ctx, a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job})
 			if err != nil {
 				return err
@@ -39,7 +34,7 @@ drover explain thing tells that. Then what the job waits for now, and until when
 			}
 			v.Now = a.jobNow(ctx, j)
 			return a.printExplanation(v)
-		},
+		}),
 	}
 }
 

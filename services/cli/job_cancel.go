@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -26,18 +25,15 @@ With --wait it returns when that has been carried out for every device; before, 
 		Example:           `  drover job cancel fw-1 --reason-code BAD_FIRMWARE --comment "valves stay open" --wait`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.completeJobs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if q.JobId, err = jobArg(args[0]); err != nil {
-				return err
-			}
-			reply, err := tell(cmd.Context(), a, bus.CancelJob, q)
+		RunE: ofJob(func(ctx context.Context, job string) error {
+			q.JobId = job
+			reply, err := tell(ctx, a, bus.CancelJob, q)
 			if err != nil {
 				return err
 			}
 			var done *v1.DescribeJobReply
 			if wait {
-				if done, err = awaitCanceled(cmd.Context(), a, q.JobId); err != nil {
+				if done, err = awaitCanceled(ctx, a, job); err != nil {
 					return err
 				}
 			}
@@ -45,19 +41,19 @@ With --wait it returns when that has been carried out for every device; before, 
 				if done != nil {
 					return a.printJSON(viewJob(done.GetJob(), done.GetCounts()))
 				}
-				return a.printJSON(doneView{Position: id.FormatPosition(reply.GetPosition()), JobID: q.JobId})
+				return a.printJSON(doneView{Position: id.FormatPosition(reply.GetPosition()), JobID: job})
 			}
 			if done == nil {
-				_, err = fmt.Fprintf(a.out, "%s is CANCELED; its executions are being canceled (--wait waits for it)\n", q.JobId)
+				_, err = fmt.Fprintf(a.out, "%s is CANCELED; its executions are being canceled (--wait waits for it)\n", job)
 				return err
 			}
-			text := "no device can start " + q.JobId + " any more"
+			text := "no device can start " + job + " any more"
 			if n := viewCounts(done.GetCounts()).InProgress; n > 0 {
-				text += fmt.Sprintf("; %s in progress go on (drover job cancel %s --force ends them)", humanize.Comma(n), q.JobId)
+				text += fmt.Sprintf("; %s in progress go on (drover job cancel %s --force ends them)", humanize.Comma(n), job)
 			}
 			_, err = fmt.Fprintln(a.out, text)
 			return err
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.BoolVar(&q.Force, "force", false, "also cancel executions that are in progress")
@@ -69,16 +65,7 @@ With --wait it returns when that has been carried out for every device; before, 
 
 // awaitCanceled returns when every home has carried a cancel out.
 func awaitCanceled(ctx context.Context, a *app, job string) (*v1.DescribeJobReply, error) {
-	for {
-		r, err := describeForWatch(ctx, a, job)
-		if err != nil {
-			return nil, err
-		}
-		if r.GetJob().GetStatus() == v1.JobStatus_JOB_STATUS_CANCELED && !r.GetJob().GetIsConcurrent() {
-			return r, nil
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, err
-		}
-	}
+	return awaitJob(ctx, a, job, func(j *v1.JobRow) bool {
+		return j.GetStatus() == v1.JobStatus_JOB_STATUS_CANCELED && !j.GetIsConcurrent()
+	})
 }

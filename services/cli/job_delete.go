@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,24 +23,21 @@ stays in the logs. At most 10 jobs are in deletion at once.`,
   drover job delete fw-2 --force --wait`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.completeJobs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if q.JobId, err = jobArg(args[0]); err != nil {
-				return err
-			}
-			reply, err := tell(cmd.Context(), a, bus.DeleteJob, q)
+		RunE: ofJob(func(ctx context.Context, job string) error {
+			q.JobId = job
+			reply, err := tell(ctx, a, bus.DeleteJob, q)
 			if err != nil {
 				return err
 			}
-			text := q.JobId + " is DELETION_IN_PROGRESS; its id is free when its executions are gone (--wait waits for it)"
+			text := job + " is DELETION_IN_PROGRESS; its id is free when its executions are gone (--wait waits for it)"
 			if wait {
-				if err := awaitDeleted(cmd.Context(), a, q.JobId); err != nil {
+				if err := awaitDeleted(ctx, a, job); err != nil {
 					return err
 				}
-				text = "deleted " + q.JobId
+				text = "deleted " + job
 			}
-			return a.done(doneView{Position: id.FormatPosition(reply.GetPosition()), JobID: q.JobId}, text)
-		},
+			return a.done(doneView{Position: id.FormatPosition(reply.GetPosition()), JobID: job}, text)
+		}),
 	}
 	cmd.Flags().BoolVar(&q.Force, "force", false, "also a job that has not ended")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until its executions are gone and its id is free")
@@ -50,19 +46,9 @@ stays in the logs. At most 10 jobs are in deletion at once.`,
 
 // awaitDeleted returns when the job is not there any more; a job that took its id since is another one.
 func awaitDeleted(ctx context.Context, a *app, job string) error {
-	for {
-		r, err := describeForWatch(ctx, a, job)
-		if refusedAs(err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if r.GetJob().GetStatus() != v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS {
-			return nil
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return err
-		}
+	_, err := awaitJob(ctx, a, job, func(j *v1.JobRow) bool { return j.GetStatus() != v1.JobStatus_JOB_STATUS_DELETION_IN_PROGRESS })
+	if refusedAs(err, v1.RefusalCode_REFUSAL_CODE_NOT_FOUND) {
+		return nil
 	}
+	return err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,12 +24,8 @@ func jobDescribe(a *app) *cobra.Command {
 		Example:           `  drover job describe fw-1 --output json`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.completeJobs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := jobArg(args[0])
-			if err != nil {
-				return err
-			}
-			reply, err := query(cmd.Context(), a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job, IncludeDocument: document})
+		RunE: ofJob(func(ctx context.Context, job string) error {
+			reply, err := query(ctx, a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job, IncludeDocument: document})
 			if err != nil {
 				return err
 			}
@@ -37,7 +34,7 @@ func jobDescribe(a *app) *cobra.Command {
 				return a.printJSON(v)
 			}
 			return a.printJob(v)
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&document, "document", false, "show the document as well")
 	return cmd

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -18,12 +19,8 @@ another program. With --output json it stands as text in a JSON object.`,
 		Example:           `  drover job document fw-1`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: a.completeJobs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := jobArg(args[0])
-			if err != nil {
-				return err
-			}
-			reply, err := query(cmd.Context(), a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job, IncludeDocument: true})
+		RunE: ofJob(func(ctx context.Context, job string) error {
+			reply, err := query(ctx, a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job, IncludeDocument: true})
 			if err != nil {
 				return err
 			}
@@ -33,6 +30,6 @@ another program. With --output json it stands as text in a JSON object.`,
 			}
 			_, err = fmt.Fprint(a.out, text)
 			return err
-		},
+		}),
 	}
 }

@@ -96,6 +96,19 @@ func describeForWatch(ctx context.Context, a *app, job string) (*v1.DescribeJobR
 	return askPatiently(ctx, a, bus.DescribeJob, &v1.DescribeJob{Freshness: fresh, JobId: job})
 }
 
+// awaitJob returns how a job stands as soon as it stands so.
+func awaitJob(ctx context.Context, a *app, job string, stands func(*v1.JobRow) bool) (*v1.DescribeJobReply, error) {
+	for {
+		r, err := describeForWatch(ctx, a, job)
+		if err != nil || stands(r.GetJob()) {
+			return r, err
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // watchOver says whether nothing more will happen to the job.
 func watchOver(v jobView) bool {
 	switch v.Status {

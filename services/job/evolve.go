@@ -66,9 +66,9 @@ func evolveRest(tx kv.Tx, at core.Place, event *v1.Event) {
 			tx.Delete(key)
 		}
 	case *v1.Event_ResourceTagged:
-		retag(tx, e.ResourceTagged.Resource, func(had []*v1.Tag) []*v1.Tag { return withTags(had, e.ResourceTagged.Tags) })
+		retag(tx, e.ResourceTagged.Resource, func(had []*v1.Tag) []*v1.Tag { return v1.WithTags(had, e.ResourceTagged.Tags) })
 	case *v1.Event_ResourceUntagged:
-		retag(tx, e.ResourceUntagged.Resource, func(had []*v1.Tag) []*v1.Tag { return withoutTags(had, e.ResourceUntagged.Keys) })
+		retag(tx, e.ResourceUntagged.Resource, func(had []*v1.Tag) []*v1.Tag { return v1.WithoutTags(had, e.ResourceUntagged.Keys) })
 	case *v1.Event_EventsConfigured:
 		for _, c := range e.EventsConfigured.Configurations {
 			if c.Enabled {

@@ -117,11 +117,11 @@ func tag(s *core.Step, cmd *v1.TagResource) (*v1.TagResourceReply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(withTags(had, tags)); n > tagsMax {
+	if n := len(v1.WithTags(had, tags)); n > tagsMax {
 		return nil, exceeded(fieldTags, "it would have %d tags; at most %d are allowed: take some off first", n, tagsMax)
 	}
 	tags = slices.DeleteFunc(tags, func(t *v1.Tag) bool {
-		i := tagIndex(had, t.Key)
+		i := v1.TagIndex(had, t.Key)
 		return i >= 0 && had[i].Value == t.Value
 	})
 	if len(tags) > 0 {
@@ -149,27 +149,4 @@ func untag(s *core.Step, cmd *v1.UntagResource) (*v1.UntagResourceReply, error) 
 		s.Emit(&v1.Event{Event: &v1.Event_ResourceUntagged{ResourceUntagged: &v1.ResourceUntagged{Resource: on, Keys: keys}}}, nil)
 	}
 	return &v1.UntagResourceReply{Position: s.Position()}, nil
-}
-
-func tagIndex(tags []*v1.Tag, key string) int {
-	return slices.IndexFunc(tags, func(t *v1.Tag) bool { return t.Key == key })
-}
-
-// withTags are tags with more of them, sorted by key.
-func withTags(had, more []*v1.Tag) []*v1.Tag {
-	all := slices.Clone(had)
-	for _, t := range more {
-		if i := tagIndex(all, t.Key); i >= 0 {
-			all[i] = t
-		} else {
-			all = append(all, t)
-		}
-	}
-	slices.SortFunc(all, func(a, b *v1.Tag) int { return strings.Compare(a.Key, b.Key) })
-	return all
-}
-
-// withoutTags are tags without some of them.
-func withoutTags(had []*v1.Tag, keys []string) []*v1.Tag {
-	return slices.DeleteFunc(slices.Clone(had), func(t *v1.Tag) bool { return slices.Contains(keys, t.Key) })
 }
