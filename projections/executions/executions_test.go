@@ -112,6 +112,11 @@ func TestAThingsExecutionsAreListedNewestFirst(t *testing.T) {
 	if got := list(&v1.ListExecutionsForThing{Thing: "nobody"}); got != "" {
 		t.Errorf("of nobody: %s", got)
 	}
+	jobs.Apply(m, id.JobLog, commit(0, &v1.Event{Event: &v1.Event_JobCreated{JobCreated: &v1.JobCreated{Job: 4, JobId: "d", NamespaceId: "fleet"}}}))
+	Apply(m, id.ExecutionLog(0), commit(4000, queued(4, "dev", 1)))
+	if got := list(&v1.ListExecutionsForThing{Thing: "dev", NamespaceId: "fleet"}); got != "d.1 " {
+		t.Errorf("in a namespace: %s", got)
+	}
 }
 
 // Deleted attempts are gone from every list, and the one before is the latest.

@@ -133,6 +133,15 @@ func TestJobsAreListedNewestFirstByPageAndStatus(t *testing.T) {
 	if got := list(&v1.ListJobs{Status: v1.JobStatus_JOB_STATUS_COMPLETED}); got != "5 3 " {
 		t.Errorf("completed: %s", got)
 	}
+	inside := created(8, "job-8", 10)
+	inside.Entries[0].Event.GetJobCreated().NamespaceId = "fleet"
+	apply(m, inside)
+	if got := list(&v1.ListJobs{NamespaceId: "fleet"}); got != "8 " {
+		t.Errorf("in a namespace: %s", got)
+	}
+	if Namespace(m, 8) != "fleet" || Namespace(m, 7) != "" || Namespace(m, 99) != "" {
+		t.Error("a job is told in a namespace that it is not in")
+	}
 }
 
 func TestAnIDNamesTheJobThatHasItNow(t *testing.T) {

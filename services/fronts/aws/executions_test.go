@@ -117,7 +117,7 @@ func TestExecutionsOfNoThingAreNotFound(t *testing.T) {
 		{"GET /things/t/jobs?nextToken=a", refuses(bus.DescribeThing, nothing), 1, `200 {"executionSummaries":[]}`},
 	} {
 		var have string
-		seen := s.run(t, func(t *testing.T, s *system, b *bus.Server) { none(t, s, b); c.describe(t, s, b) }, func() { have = s.do(t, c.request, "") })
+		seen := s.run(t, func(t testing.TB, s *system, b *bus.Server) { none(t, s, b); c.describe(t, s, b) }, func() { have = s.do(t, c.request, "") })
 		if have != c.want || len(seen) != c.asked || c.asked == 2 && !proto.Equal(seen[1], &v1.DescribeThing{Freshness: fresh, Name: "t"}) {
 			t.Errorf("%s: %s after %v, want %s", c.request, have, seen, c.want)
 		}

@@ -205,7 +205,7 @@ func TestAChangeAnswersWithTheJob(t *testing.T) {
 			named + `,"description":"d"}`: replies(bus.DescribeJob, &v1.DescribeJobReply{Job: &v1.JobRow{JobId: "j", Description: "d"}}),
 			named + `}`:                   refuses(bus.DescribeJob, v1.RefusalCode_REFUSAL_CODE_UNAVAILABLE),
 		} {
-			both := func(t *testing.T, s *system, b *bus.Server) { c.serve(t, s, b); describe(t, s, b) }
+			both := func(t testing.TB, s *system, b *bus.Server) { c.serve(t, s, b); describe(t, s, b) }
 			var have string
 			seen := s.run(t, both, func() { have = s.do(t, c.request, c.body) })
 			if have != want {
@@ -244,7 +244,7 @@ func TestListJobs(t *testing.T) {
 
 	// Of a group: by its name, or by its id, which is on the second page of all groups.
 	hall := id.GroupID("hall", 7)
-	serve := func(t *testing.T, s *system, b *bus.Server) {
+	serve := func(t testing.TB, s *system, b *bus.Server) {
 		replies(bus.ListJobs, &v1.ListJobsReply{Jobs: []*v1.JobRow{{JobId: "k", Status: 1, TargetSelection: 2, CreatedAtMs: 1000}}})(t, s, b)
 		replies(bus.DescribeGroup, &v1.DescribeGroupReply{Group: &v1.GroupRow{Group: "hall", Number: 7}})(t, s, b)
 		answers(bus.ListGroups, func(q *v1.ListGroups) (*v1.ListGroupsReply, error) {

@@ -25,7 +25,7 @@ type system struct {
 	seen []proto.Message
 }
 
-func newSystem(t *testing.T) *system {
+func newSystem(t testing.TB) *system {
 	t.Helper()
 	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
 	if err != nil {
@@ -50,7 +50,7 @@ func newSystem(t *testing.T) *system {
 }
 
 // service answers operations of the bus.
-type service func(*testing.T, *system, *bus.Server)
+type service func(testing.TB, *system, *bus.Server)
 
 // replies is a service with one answer; refuses one that grants nothing.
 func replies[Q, R proto.Message](o bus.Op[Q, R], reply R) service {
@@ -62,7 +62,7 @@ func refuses[Q, R proto.Message](o bus.Op[Q, R], code v1.RefusalCode) service {
 }
 
 func answers[Q, R proto.Message](o bus.Op[Q, R], answer func(Q) (R, error)) service {
-	return func(t *testing.T, s *system, b *bus.Server) {
+	return func(t testing.TB, s *system, b *bus.Server) {
 		t.Helper()
 		err := bus.Serve(b, o, func(_ context.Context, _ bus.Request, q Q) (R, error) {
 			s.mu.Lock()

@@ -66,7 +66,7 @@ func TestTemplates(t *testing.T) {
 func TestManagedTemplates(t *testing.T) {
 	const arn = `"templateArn":"arn:aws:iot:eu-central-1::jobtemplate/AWS-Download-File:1.0","templateName":"AWS-Download-File",`
 	s := newSystem(t)
-	serve := func(t *testing.T, s *system, b *bus.Server) {
+	serve := func(t testing.TB, s *system, b *bus.Server) {
 		answers(bus.ListManagedTemplates, jobtemplate.List)(t, s, b)
 		answers(bus.DescribeManagedTemplate, jobtemplate.Describe)(t, s, b)
 	}
