@@ -11,7 +11,7 @@ func TagResource(text []byte) (*v1.TagResource, error) {
 	q, given := new(v1.TagResource), false
 	err := Decode(text, map[string]func(Field) error{
 		"resourceArn": intoText(&q.Resource),
-		"tags":        func(f Field) (err error) { given = true; q.Tags, err = f.Tags(); return err },
+		"tags":        func(f Field) error { given = true; return into(&q.Tags, Field.Tags)(f) },
 	})
 	if err == nil && !given {
 		err = invalid("tags", "is missing")
@@ -24,7 +24,7 @@ func UntagResource(text []byte) (*v1.UntagResource, error) {
 	q, given := new(v1.UntagResource), false
 	err := Decode(text, map[string]func(Field) error{
 		"resourceArn": intoText(&q.Resource),
-		"tagKeys":     func(f Field) (err error) { given = true; q.Keys, err = f.Texts(); return err },
+		"tagKeys":     func(f Field) error { given = true; return into(&q.Keys, Field.Texts)(f) },
 	})
 	if err == nil && !given {
 		err = invalid("tagKeys", "is missing")
@@ -64,7 +64,7 @@ func ConfigureEvents(text []byte) (*v1.ConfigureEvents, error) {
 				return err
 			}
 			c, given := &v1.EventConfiguration{Category: v1.EventCategory(n)}, false
-			err = m.Members(map[string]func(Field) error{"Enabled": func(f Field) (err error) { given = true; c.Enabled, err = f.Bool(); return err }})
+			err = m.Members(map[string]func(Field) error{"Enabled": func(f Field) error { given = true; return into(&c.Enabled, Field.Bool)(f) }})
 			if err == nil && !given {
 				err = m.missing("Enabled")
 			}

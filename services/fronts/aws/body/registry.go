@@ -33,7 +33,7 @@ func UpdateThing(text []byte) (*v1.UpdateThing, error) {
 			return err
 		},
 		"expectedVersion": into(&q.ExpectedVersion, Field.Version),
-		"removeThingType": intoBool(&q.RemoveThingType),
+		"removeThingType": into(&q.RemoveThingType, Field.Bool),
 	})
 }
 
@@ -48,7 +48,7 @@ func CreateGroup(text []byte) (*v1.CreateGroup, error) {
 				"attributePayload":      func(f Field) error { p, err := f.attributes(); q.Attributes = p.list; return err },
 			})
 		},
-		"tags": func(f Field) (err error) { q.Tags, err = f.Tags(); return err },
+		"tags": into(&q.Tags, Field.Tags),
 	})
 }
 
@@ -103,8 +103,8 @@ func ChangeGroups(text []byte) (*v1.ChangeGroupsOfThing, error) {
 	q := new(v1.ChangeGroupsOfThing)
 	err := Decode(text, map[string]func(Field) error{
 		"thingName":             intoName(&q.Thing, id.ParseThing),
-		"thingGroupsToAdd":      func(f Field) (err error) { q.Add, err = f.Texts(); return err },
-		"thingGroupsToRemove":   func(f Field) (err error) { q.Remove, err = f.Texts(); return err },
+		"thingGroupsToAdd":      into(&q.Add, Field.Texts),
+		"thingGroupsToRemove":   into(&q.Remove, Field.Texts),
 		"overrideDynamicGroups": overridden,
 	})
 	if err == nil && q.Thing == "" {
@@ -120,18 +120,18 @@ func CreateThingType(text []byte) (*v1.CreateThingType, error) {
 		"thingTypeProperties": func(f Field) error {
 			return f.Members(map[string]func(Field) error{
 				"thingTypeDescription": intoText(&q.Description),
-				"searchableAttributes": func(f Field) (err error) { q.SearchableAttributes, err = f.Texts(); return err },
+				"searchableAttributes": into(&q.SearchableAttributes, Field.Texts),
 				"mqtt5Configuration":   without("MQTT 5 properties of things' messages"),
 			})
 		},
-		"tags": func(f Field) (err error) { q.Tags, err = f.Tags(); return err },
+		"tags": into(&q.Tags, Field.Tags),
 	})
 }
 
 // DeprecateThingType reads the body of DeprecateThingType.
 func DeprecateThingType(text []byte) (*v1.DeprecateThingType, error) {
 	q := new(v1.DeprecateThingType)
-	return q, Decode(text, map[string]func(Field) error{"undoDeprecate": intoBool(&q.Undo)})
+	return q, Decode(text, map[string]func(Field) error{"undoDeprecate": into(&q.Undo, Field.Bool)})
 }
 
 // attributePayload is AWS's: attributes, and whether they are added to those that are there.
@@ -143,8 +143,8 @@ type attributePayload struct {
 
 func (f Field) attributes() (p attributePayload, err error) {
 	err = f.Members(map[string]func(Field) error{
-		"attributes": func(m Field) (err error) { p.given = true; p.list, err = m.Attributes(); return err },
-		"merge":      intoBool(&p.merge),
+		"attributes": func(m Field) error { p.given = true; return into(&p.list, Field.Attributes)(m) },
+		"merge":      into(&p.merge, Field.Bool),
 	})
 	return p, err
 }
@@ -194,10 +194,6 @@ func intoSame[N ~string](into *string, parse func(string) (N, error)) func(Field
 		}
 		return intoName(into, parse)(f)
 	}
-}
-
-func intoBool(into *bool) func(Field) error {
-	return func(f Field) (err error) { *into, err = f.Bool(); return err }
 }
 
 // overridden reads overrideDynamicGroups, which says what becomes of dynamic groups where a thing has too many groups. There
