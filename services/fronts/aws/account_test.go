@@ -107,7 +107,11 @@ func TestSettings(t *testing.T) {
 			asks:  &v1.ConfigureEvents{Configurations: []*v1.EventConfiguration{{Category: job, Enabled: true}, {Category: thing}}}, want: `200`,
 		},
 		{request: "PATCH /event-configurations", body: `{"eventConfigurations":{"JOBS":{"Enabled":true}}}`, want: `400 InvalidRequestException {"message":"eventConfigurations: \"JOBS\" is none of `},
-		{request: "PATCH /event-configurations", body: `{"eventConfigurations":{"JOB":{}}}`, want: `400 InvalidRequestException {"message":"eventConfigurations.JOB.Enabled: is missing"}`},
+		{ // as aws-sdk-go-v2 switches off: it leaves out what is false
+			request: "PATCH /event-configurations", body: `{"eventConfigurations":{"JOB":{}}}`,
+			serve: replies(bus.ConfigureEvents, &v1.ConfigureEventsReply{}),
+			asks:  &v1.ConfigureEvents{Configurations: []*v1.EventConfiguration{{Category: job}}}, want: `200`,
+		},
 		{request: "GET /endpoint", want: `200 {"endpointAddress":"data.example:443"}`},
 		{request: "GET /endpoint?endpointType=iot:Jobs", want: `200 {"endpointAddress":"jobs.example:443"}`},
 		{request: "GET /endpoint?endpointType=iot%3AData-ATS", want: `200 {"endpointAddress":"data-ats.example:443"}`},

@@ -50,7 +50,8 @@ func OfRegistry(resource string) (bool, error) {
 	return false, invalid("resourceArn", "%.80q is none of job/ID, template/ID, group/NAME, thing-type/NAME, or an ARN of one", resource)
 }
 
-// ConfigureEvents reads the body of UpdateEventConfigurations. (specification §2.10)
+// ConfigureEvents reads the body of UpdateEventConfigurations. A category without Enabled is switched off: aws-sdk-go-v2 leaves
+// out what is false. (specification §2.10)
 func ConfigureEvents(text []byte) (*v1.ConfigureEvents, error) {
 	q := new(v1.ConfigureEvents)
 	err := Decode(text, map[string]func(Field) error{"eventConfigurations": func(f Field) error {
@@ -63,11 +64,8 @@ func ConfigureEvents(text []byte) (*v1.ConfigureEvents, error) {
 			if err != nil {
 				return err
 			}
-			c, given := &v1.EventConfiguration{Category: v1.EventCategory(n)}, false
-			err = m.Members(map[string]func(Field) error{"Enabled": func(f Field) error { given = true; return into(&c.Enabled, Field.Bool)(f) }})
-			if err == nil && !given {
-				err = m.missing("Enabled")
-			}
+			c := &v1.EventConfiguration{Category: v1.EventCategory(n)}
+			err = m.Members(map[string]func(Field) error{"Enabled": into(&c.Enabled, Field.Bool)})
 			if err != nil {
 				return err
 			}
