@@ -59,11 +59,19 @@ test: ## Run all tests (needs Go, Make and git)
 test-race: ## Run all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m $(PACKAGES)
 
+# sdktest is a module of its own: it has AWS's SDKs, which Drover has not.
+SDKTEST := services/fronts/aws/sdktest
+
+.PHONY: test-sdk
+test-sdk: build ## Every operation of AWS's API with AWS's Go SDKs (fetches them through the module proxy)
+	cd $(SDKTEST) && CGO_ENABLED=0 $(GO) test -timeout 5m -drover $(CURDIR)/bin/drover
+
 .PHONY: lint
 lint: $(TOOLS)/staticcheck ## gofmt, vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
 	$(GO) vet $(PACKAGES)
 	$(TOOLS)/staticcheck $(PACKAGES)
+	cd $(SDKTEST) && $(GO) vet . && $(TOOLS)/staticcheck .
 
 .PHONY: proto
 proto: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-vtproto ## Generate the Go of proto/
@@ -97,6 +105,10 @@ bench-report: build ## Reports a second, their latency, and what the broker coul
 .PHONY: bench-million
 bench-million: build ## 1,000,000 things in one group, one job: time, memory, a device's latency meanwhile
 	$(GO) run ./loadtest million --drover bin/drover
+
+.PHONY: bench-http
+bench-http: build ## Signed requests a second of AWS's Go SDKs, and the system's CPU time for each
+	cd $(SDKTEST) && CGO_ENABLED=0 $(GO) test -run '^$$' -bench HTTP -benchtime 5s -drover $(CURDIR)/bin/drover .
 
 .PHONY: ci
 ci: lint proto-check test-race demo demo-abort ## What CI runs, beside the demos of many processes
