@@ -66,6 +66,15 @@ SDKTEST := services/fronts/aws/sdktest
 test-sdk: build ## Every operation of AWS's API with AWS's Go SDKs (fetches them through the module proxy)
 	cd $(SDKTEST) && CGO_ENABLED=0 $(GO) test -timeout 5m -drover $(CURDIR)/bin/drover
 
+# Debian's version is what people have, and older than most; another is named with AWSCLI=….
+AWSCLI ?= /usr/bin/aws
+
+.PHONY: test-awscli
+test-awscli: build ## What a user types into AWS's command line, with Debian's awscli, which it installs where it is root
+	@test -x $(AWSCLI) || { apt-get update -q && apt-get install -qy --no-install-recommends awscli; } >&2 || \
+	  { echo "$(AWSCLI) is not there: apt-get install awscli, or name one with AWSCLI=…" >&2; exit 1; }
+	cd $(SDKTEST) && CGO_ENABLED=0 $(GO) test -timeout 15m -run TestAWSCLI -drover $(CURDIR)/bin/drover -awscli $(AWSCLI)
+
 .PHONY: lint
 lint: $(TOOLS)/staticcheck ## gofmt, vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }

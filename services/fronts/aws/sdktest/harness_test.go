@@ -83,6 +83,7 @@ func program() (string, error) {
 type system struct {
 	url               string // of its HTTP listener
 	accessKey, secret string
+	profile           string // the folder of the files config and credentials for AWS's clients
 	pid               int
 }
 
@@ -110,8 +111,8 @@ func start(flags ...string) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &system{url: strings.TrimSuffix(p.HTTP, "/"), pid: p.cmd.Process.Pid}
-	s.accessKey, s.secret, err = readCredentials(filepath.Join(p.data, "aws", "credentials"))
+	s := &system{url: strings.TrimSuffix(p.HTTP, "/"), profile: filepath.Join(p.data, "aws"), pid: p.cmd.Process.Pid}
+	s.accessKey, s.secret, err = readCredentials(filepath.Join(s.profile, "credentials"))
 	return s, err
 }
 
