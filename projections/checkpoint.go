@@ -11,20 +11,17 @@ import (
 
 // The runner's own rows, in table 0x00:
 //
-//	format               the shape of all rows, of every model
 //	mark <log>           eventstore.Mark of the last commit that is folded: number, hash
-//
-// Format is raised when any model's rows change their shape or meaning; a store of another format is made anew.
-const (
-	tableRunner = 0x00
-	format      = 1
-)
+const tableRunner = 0x00
 
-var formatKey = kv.NewKey(tableRunner).String("format")
+// Version is that of all rows, of every model. It is raised by one whenever the same commits come to leave other rows:
+// another table, key or encoding, or the same bytes with another meaning. Whoever opens a store passes it on: what is of
+// another version is never read, but folded anew from the logs.
+const Version = "2"
 
 func markKey(log id.Log) kv.Key { return kv.NewKey(tableRunner).String("mark").String(log.String()) }
 
-// FormatError says that a store holds rows of another version, or of other logs. Nothing is lost: remove it.
+// FormatError says that a store has checkpoints of other logs, or that do not parse. Nothing is lost: remove it.
 type FormatError struct{ Why string }
 
 func (e *FormatError) Error() string {
@@ -34,14 +31,6 @@ func (e *FormatError) Error() string {
 // marks reads the checkpoints of a store, or refuses it.
 func marks(r kv.Reader, logs []*eventstore.Log) (at map[id.Log]eventstore.Mark, err error) {
 	defer rescue(&err)
-	value, ok := r.Get(formatKey)
-	if !ok {
-		for key := range r.Scan(nil, nil) {
-			return nil, &FormatError{fmt.Sprintf("there is a row %q and no format", key)}
-		}
-	} else if n, _ := binary.Uvarint(value); n != format {
-		return nil, &FormatError{fmt.Sprintf("they are of format %d, not %d", n, format)}
-	}
 	at = map[id.Log]eventstore.Mark{}
 	for _, log := range logs {
 		m, err := readMark(r, log.Name())
@@ -78,5 +67,3 @@ func readMark(r kv.Reader, log id.Log) (m eventstore.Mark, err error) {
 func writeMark(w kv.Writer, log id.Log, m eventstore.Mark) {
 	w.Set(markKey(log), append(binary.BigEndian.AppendUint64(make([]byte, 0, 40), m.Number), m.Hash[:]...))
 }
-
-func writeFormat(w kv.Writer) { w.Set(formatKey, binary.AppendUvarint(nil, format)) }

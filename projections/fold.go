@@ -76,7 +76,6 @@ func (f *fold) commit() (err error) {
 	for log := range f.moved {
 		writeMark(f.blind, log, f.marks[log])
 	}
-	writeFormat(f.blind)
 	err = f.blind.Commit()
 	f.blind, f.reread, f.bytes, f.events = nil, nil, 0, 0
 	clear(f.moved)

@@ -236,13 +236,10 @@ func TestAStoreOfAnotherShapeIsRefused(t *testing.T) {
 	}
 	fewer := newHistory(t, 10, 1)
 	strange := kv.NewMemory()
-	put(t, strange, "\x00format\x00", "\x63")
-	old := kv.NewMemory()
-	put(t, old, "old", "row")
+	put(t, strange, "\x00mark\x00job\x00", "short")
 	for name, c := range map[string]projections.Config{
-		"of more homes":  {Logs: fewer.logs, Homes: 1, Store: store},
-		"of a format 99": {Logs: h.logs, Homes: 2, Store: strange},
-		"of no format":   {Logs: h.logs, Homes: 2, Store: old},
+		"of more homes":         {Logs: fewer.logs, Homes: 1, Store: store},
+		"with a part of a mark": {Logs: h.logs, Homes: 2, Store: strange},
 	} {
 		var format *projections.FormatError
 		if _, err := projections.New(c); !errors.As(err, &format) {

@@ -79,7 +79,13 @@ func (a *app) verifyModels(ctx context.Context, o *opened, seed uint64) (err err
 	if _, err := os.Stat(a.modelsDir()); errors.Is(err, os.ErrNotExist) {
 		return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "data", "%s holds no read models; rebuild makes them", a.dataDir())
 	}
-	live, err := pebble.Open(a.modelsDir(), pebble.Options{})
+	switch version, err := pebble.Version(a.modelsDir()); {
+	case err != nil:
+		return err
+	case version != projections.Version:
+		return v1.Refuse(v1.RefusalCode_REFUSAL_CODE_NOT_FOUND, "data", "%s holds read models of version %q, not %s; rebuild makes them anew", a.dataDir(), version, projections.Version)
+	}
+	live, err := pebble.OpenVersion(a.modelsDir(), projections.Version, pebble.Options{})
 	if err != nil {
 		return err
 	}
@@ -89,7 +95,7 @@ func (a *app) verifyModels(ctx context.Context, o *opened, seed uint64) (err err
 		return err
 	}
 	defer os.RemoveAll(dir)
-	into, err := pebble.Open(dir, pebble.Options{})
+	into, err := pebble.OpenVersion(dir, projections.Version, pebble.Options{})
 	if err != nil {
 		return err
 	}
@@ -117,7 +123,7 @@ func (a *app) rebuildModels(ctx context.Context, o *opened) error {
 	if err := errors.Join(os.RemoveAll(fresh), os.RemoveAll(old)); err != nil {
 		return err
 	}
-	into, err := pebble.Open(fresh, pebble.Options{})
+	into, err := pebble.OpenVersion(fresh, projections.Version, pebble.Options{})
 	if err != nil {
 		return err
 	}

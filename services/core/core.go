@@ -46,6 +46,10 @@ type Core interface {
 	// order: list and head before them (undone from the state) compared with list and head in the state.
 	// (execution only)
 	Notify(state kv.Reader, nowMs int64, entries []Placed) []*v1.Notification
+	// StateVersion is that of the rows that Evolve writes. It is raised by one whenever the same events come to leave
+	// other rows: another table, key or encoding, or the same bytes with another meaning. A state that was folded under
+	// another version is never read: it is folded anew from the log.
+	StateVersion() int
 }
 
 // Place is where and when an event stands.

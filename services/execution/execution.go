@@ -138,6 +138,9 @@ func (c *Core) Notify(state kv.Reader, nowMs int64, entries []core.Placed) []*v1
 	return notify(state, nowMs, entries)
 }
 
+// StateVersion implements core.Core.
+func (*Core) StateVersion() int { return stateVersion }
+
 // thingName checks the name of the thing that a request is about.
 func thingName(s string) (string, error) {
 	t, err := id.ParseThing(s)

@@ -7,6 +7,9 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 )
 
+// stateVersion is raised when the rows below come to be others (core.Core).
+const stateVersion = 1
+
 // The tables of a home's state. What a deletion of a job has to find begins with the job.
 const (
 	tableThing    = 't' // thing → its pending attempts, in the order in which they are offered, and those with a retry due

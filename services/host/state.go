@@ -8,7 +8,14 @@ import (
 	"github.com/droverhq/drover/projections/kv"
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 	"github.com/droverhq/drover/proto/id"
+	"github.com/droverhq/drover/services/core"
 )
+
+// rowsVersion is that of the host's rows below. Like a core's (core.Core) it is raised when they come to be others.
+const rowsVersion = 1
+
+// StateVersion names the version of all rows in a core's state: the core's, and the host's beside them.
+func StateVersion(c core.Core) string { return fmt.Sprintf("%d.%d", c.StateVersion(), rowsVersion) }
 
 // The host's rows, in table 0x00 of the core's state. They too are a fold of the host's own commits.
 const (

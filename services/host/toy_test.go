@@ -134,6 +134,8 @@ func (toy) Evolve(tx kv.Tx, at core.Place, e *v1.Event) {
 	}
 }
 
+func (toy) StateVersion() int { return 1 }
+
 func (toy) Notify(_ kv.Reader, nowMs int64, entries []core.Placed) []*v1.Notification {
 	var n []*v1.Notification
 	for _, e := range entries {

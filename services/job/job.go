@@ -54,3 +54,6 @@ func (jobs) Observe(*core.Step, []*v1.HomeTally) {}
 
 // Notify implements core.Core: no device is told of jobs.
 func (jobs) Notify(kv.Reader, int64, []core.Placed) []*v1.Notification { return nil }
+
+// StateVersion implements core.Core.
+func (jobs) StateVersion() int { return stateVersion }

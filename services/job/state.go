@@ -8,6 +8,9 @@ import (
 	"github.com/droverhq/drover/proto/id"
 )
 
+// stateVersion is raised when the rows below come to be others (core.Core).
+const stateVersion = 1
+
 // The tables. A job's row is written at each change of its status, so what seldom changes and may be large stands
 // apart. What waits for a time is found by that time: a million jobs that wait cost nothing.
 const (

@@ -14,7 +14,7 @@ func (n *Node) startModels(running context.Context) error {
 	if !n.has(RoleProjections) {
 		return nil
 	}
-	store, err := n.store("models")
+	store, err := n.store("models", projections.Version)
 	if err != nil {
 		return err
 	}
@@ -41,9 +41,9 @@ func (n *Node) awaitModels(ctx context.Context) error {
 	}
 }
 
-// store opens a state store below the folder. It is closed with the node.
-func (n *Node) store(name string) (kv.Store, error) {
-	store, err := pebble.Open(filepath.Join(n.cfg.Data, name), pebble.Options{Cache: n.cache, Logger: n.cfg.Logger})
+// store opens a state store below the folder, empty if what it held is of another version. It is closed with the node.
+func (n *Node) store(name, version string) (kv.Store, error) {
+	store, err := pebble.OpenVersion(filepath.Join(n.cfg.Data, name), version, pebble.Options{Cache: n.cache, Logger: n.cfg.Logger})
 	if err != nil {
 		return nil, err
 	}

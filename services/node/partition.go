@@ -86,7 +86,7 @@ func (n *Node) openPartition(ctx context.Context, name id.Log) (*partition, erro
 	if p.head, err = n.openHead(name); err != nil {
 		return nil, err
 	}
-	if p.state, err = n.store(filepath.Join("state", name.String())); err != nil {
+	if p.state, err = n.store(filepath.Join("state", name.String()), host.StateVersion(p.newCore())); err != nil {
 		return nil, err
 	}
 	p.lease, err = eventstore.NewLease(eventstore.LeaseConfig{

@@ -51,6 +51,9 @@ func (c *Core) Answer(v core.View, query proto.Message) (proto.Message, error) {
 // Notify implements core.Core: devices are told by execution.
 func (c *Core) Notify(kv.Reader, int64, []core.Placed) []*v1.Notification { return nil }
 
+// StateVersion implements core.Core.
+func (*Core) StateVersion() int { return stateVersion }
+
 // React implements core.Core: it takes in log.job and log.targeting. A job's selection is always read after its
 // creation, because log.targeting's commits name the commit of log.job that they follow from. What is said of a job that
 // was deleted since means nothing.

@@ -6,6 +6,9 @@ import (
 	v1 "github.com/droverhq/drover/proto/drover/v1"
 )
 
+// stateVersion is raised when the rows below come to be others (core.Core).
+const stateVersion = 1
+
 // The tables of the state.
 const (
 	tableJob       = 'j' // job → its row

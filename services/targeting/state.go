@@ -8,6 +8,9 @@ import (
 	"github.com/droverhq/drover/proto/id"
 )
 
+// stateVersion is raised when the rows below come to be others (core.Core).
+const stateVersion = 1
+
 // The tables. Things and groups are told apart by their numbers, which are never used again; names lead to numbers.
 //
 // What has ended and may still be asked for, by a running selection or by a change that waits to be matched, is

@@ -70,3 +70,6 @@ func (targeting) Observe(*core.Step, []*v1.HomeTally) {}
 
 // Notify implements core.Core: no device is told of targets.
 func (targeting) Notify(kv.Reader, int64, []core.Placed) []*v1.Notification { return nil }
+
+// StateVersion implements core.Core.
+func (targeting) StateVersion() int { return stateVersion }
