@@ -2,7 +2,7 @@
 // same listener, the way in to the devices' data plane (iot-jobs-data), which is fronts/device's.
 //
 // A Front promises that AWS's clients work with nothing but another endpoint: paths, members, times, errors and pages are
-// AWS's; a mutation that is sent again with the same signature, or tried again by an SDK, takes effect once; and a read that
+// AWS's; a mutation that is sent again as it was, or tried again by an SDK, takes effect once; and a read that
 // follows a write sees it, through whichever process. A request that is at fault is answered with one of AWS's errors, never
 // with a 5xx. It decides nothing: a request becomes one command or query of the bus, and what is refused there is said in
 // AWS's words. README.md lists the operations. (specification §2)
@@ -15,8 +15,10 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -148,7 +150,7 @@ func (f *Front) serve(a *answer, r *http.Request, o *Observation) error {
 	if o.Operation = op.name; !f.allowed(op.name) {
 		return throttled(http.StatusBadRequest)
 	}
-	c := &call{Context: r.Context(), front: f, r: r, op: op, vars: vars, body: body, region: who.Region, commandID: commandID(r, who)}
+	c := &call{Context: r.Context(), front: f, r: r, op: op, vars: vars, body: body, region: who.Region, commandID: commandID(r, who, body)}
 	if err := c.readQuery(); err != nil {
 		return err
 	}
@@ -214,18 +216,22 @@ func withPath(r *http.Request, path string, body []byte) *http.Request {
 	return in
 }
 
-// commandID makes a mutation that is sent again the same command: an SDK names its call by a header, which counts if it was
-// signed; else the signature itself is the name, so that a request that somebody recorded does nothing when it is sent again.
-func commandID(r *http.Request, who sigv4.Identity) string {
-	const invocation = "amz-sdk-invocation-id"
-	if id := r.Header.Get(invocation); slices.Contains(who.SignedHeaders, invocation) && len(id) > 0 && len(id) <= 36 && printable(id) {
-		return who.AccessKeyID + "/" + id
+// commandID makes a mutation that is sent again the same command, and no other one. An SDK names its call by a header: where
+// that is signed, the call is known by it and by what it asks, and is the same when it is signed anew. Else a request is known by
+// its signature and that header, as it is: a signature tells the second alone, in which one thing may be made, deleted and
+// made again. A request that somebody recorded does nothing when it is sent again as it was.
+func commandID(r *http.Request, who sigv4.Identity, body []byte) string {
+	if who.Signature == "" {
+		return ""
 	}
-	return who.Signature
-}
-
-func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	const invocation = "amz-sdk-invocation-id"
+	sum := sha256.New()
+	if call := r.Header.Get(invocation); slices.Contains(who.SignedHeaders, invocation) {
+		fmt.Fprintf(sum, "%s\n%s %s\n%s", call, r.Method, r.URL.RequestURI(), body)
+	} else {
+		fmt.Fprintf(sum, "%s\n%s", call, who.Signature)
+	}
+	return who.AccessKeyID + "/" + hex.EncodeToString(sum.Sum(nil)[:20])
 }
 
 // newRequestID is a random UUID, as AWS's are.

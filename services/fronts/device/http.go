@@ -2,9 +2,11 @@ package device
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -36,7 +38,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := ReadHTTP(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, data)
 	var reply proto.Message
 	if m := x.Message(); m != nil && err == nil {
-		reply, err = h.ask(r.Context(), m, r.Header.Get(invocationHeader))
+		reply, err = h.ask(r.Context(), m, commandID(r, data))
 	}
 	a := x.Answer(reply, err)
 	w.Header().Set("Content-Type", "application/json")
@@ -47,13 +49,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(a.Body) // a device that is gone asks again
 }
 
-// invocationHeader names a call of AWS's SDKs: it is the same when they try the call again.
-const invocationHeader = "amz-sdk-invocation-id"
-
 // ask calls the operation of a message. An update is the command that its call names, so that one that is tried again takes
 // effect once, and its repeat is answered as it was. A request's signature would be no such name: two updates of one second
 // may be the same to the byte and speak of two attempts. To start what has started changes nothing, and needs no name.
-func (h *Handler) ask(ctx context.Context, m proto.Message, invocation string) (proto.Message, error) {
+func (h *Handler) ask(ctx context.Context, m proto.Message, command string) (proto.Message, error) {
 	switch m := m.(type) {
 	case *v1.GetPending:
 		return bus.GetPending.Call(ctx, h.client, m)
@@ -62,15 +61,22 @@ func (h *Handler) ask(ctx context.Context, m proto.Message, invocation string) (
 	case *v1.StartNext:
 		return bus.StartNext.Call(ctx, h.client, m)
 	case *v1.UpdateExecution:
-		if !isCommandID(invocation) {
+		if command == "" {
 			return bus.UpdateExecution.Call(ctx, h.client, m)
 		}
-		return bus.UpdateExecution.Call(ctx, h.client, m, bus.WithCommandID(invocation))
+		return bus.UpdateExecution.Call(ctx, h.client, m, bus.WithCommandID(command))
 	}
 	return nil, internal
 }
 
-// isCommandID says whether the bus takes a text as a command's id. An SDK draws a UUID.
-func isCommandID(text string) bool {
-	return text != "" && len(text) <= 64 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+// commandID is the command that a request's call names; empty if it names none. AWS's SDKs draw a UUID for a call, which is
+// the same when they try it again. What the call asks belongs to its name, so that another call is never answered as this was.
+func commandID(r *http.Request, body []byte) string {
+	call := r.Header.Get("amz-sdk-invocation-id")
+	if call == "" {
+		return ""
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n%s", call, r.URL.EscapedPath(), body)
+	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -297,23 +297,43 @@ func TestRefusalsOverHTTP(t *testing.T) {
 
 func TestAnUpdateIsTheCommandThatItsCallNames(t *testing.T) {
 	p := startPlane(t)
-	for _, c := range []struct {
-		line, body, invocation, want string
-		reply                        proto.Message
-	}{
-		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "c-1", "c-1", &v1.UpdateExecutionReply{}},
-		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "", "", &v1.UpdateExecutionReply{}},
-		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "c 1", "", &v1.UpdateExecutionReply{}},
-		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, "é", "", &v1.UpdateExecutionReply{}},
-		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, strings.Repeat("x", 64), strings.Repeat("x", 64), &v1.UpdateExecutionReply{}},
-		{"POST /things/t/jobs/j", `{"status":"FAILED"}`, strings.Repeat("x", 65), "", &v1.UpdateExecutionReply{}},
-		{"PUT /things/t/jobs/$next", ``, "c-2", "", &v1.StartNextReply{}},
-		{"GET /things/t/jobs/$next", ``, "c-3", "", &v1.DescribeExecutionReply{}},
-		{"GET /things/t/jobs", ``, "c-4", "", &v1.GetPendingReply{}},
+	command := func(line, body, call string, reply proto.Message) string {
+		p.reply = reply
+		if status, _, answer := p.send(line, body, "amz-sdk-invocation-id: "+call); status != 200 {
+			t.Fatalf("%s %s: %d %s", line, body, status, answer)
+		}
+		if p.asCmd != "" {
+			if err := bus.CheckCommandID(p.asCmd); err != nil {
+				t.Errorf("%s of %s: %v", line, call, err)
+			}
+		}
+		return p.asCmd
+	}
+	const line, body = "POST /things/t/jobs/j", `{"status":"FAILED"}`
+	reply := &v1.UpdateExecutionReply{}
+	first := command(line, body, "c-1", reply)
+	if again := command(line, body, "c-1", reply); first == "" || again != first {
+		t.Errorf("tried again it is %q, and was %q", again, first)
+	}
+	for _, other := range [][3]string{
+		{line, body, "c-2"}, {line, body, "é"}, {line, body, strings.Repeat("x", 65)},
+		{line, `{"status":"SUCCEEDED"}`, "c-1"}, {"POST /things/t/jobs/k", body, "c-1"}, {"POST /things/u/jobs/j", body, "c-1"},
 	} {
-		p.reply = c.reply
-		if status, _, answer := p.send(c.line, c.body, "amz-sdk-invocation-id: "+c.invocation); status != 200 || p.asCmd != c.want {
-			t.Errorf("%s: %d %s, command id %q, want %q", c.line, status, answer, p.asCmd, c.want)
+		if id := command(other[0], other[1], other[2], reply); id == first || id == "" {
+			t.Errorf("%q is the command %q, as another", other, id)
+		}
+	}
+	for _, nameless := range []struct {
+		line, body, call string
+		reply            proto.Message
+	}{
+		{line, body, "", reply},
+		{"PUT /things/t/jobs/$next", "", "c-2", &v1.StartNextReply{}},
+		{"GET /things/t/jobs/$next", "", "c-3", &v1.DescribeExecutionReply{}},
+		{"GET /things/t/jobs", "", "c-4", &v1.GetPendingReply{}},
+	} {
+		if id := command(nameless.line, nameless.body, nameless.call, nameless.reply); id != "" {
+			t.Errorf("%s is the command %q", nameless.line, id)
 		}
 	}
 }
