@@ -94,6 +94,15 @@ func TestAJobFromTheFirstCommandToTheAudit(t *testing.T) {
 		t.Errorf("a commit beyond the end: status %d: %s", status, errs)
 	}
 
+	// Models of another version are not compared, but made anew.
+	if err := os.WriteFile(filepath.Join(d.data, "models", "VERSION"), []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errs := d.try("projections", "rebuild", "--verify"); status != 3 || !strings.Contains(errs, `of version "0"`) {
+		t.Errorf("models of another version: status %d: %s", status, errs)
+	}
+	d.run("projections", "rebuild")
+
 	// What was rebuilt is served.
 	d.begin()
 	d.awaitReady()
