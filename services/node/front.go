@@ -52,10 +52,12 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 	if n.cfg.Limits == "aws" {
 		front.Allow = throttle(awsRates)
 	}
-	n.run("the HTTP front", func() error { return api.serve(aws.New(front)) })
+	both := aws.New(front)
+	n.run("the HTTP front", func() error { return api.serve(both) })
 	if data != nil {
 		front.Plane = aws.Data
-		n.run("the HTTP front of devices", func() error { return data.serve(aws.New(front)) })
+		devices := aws.New(front)
+		n.run("the HTTP front of devices", func() error { return data.serve(devices) })
 	}
 	return nil
 }

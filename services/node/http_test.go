@@ -134,6 +134,7 @@ func TestTheHTTPFrontSpeaksTLSAndGivesDevicesAListenerOfTheirOwn(t *testing.T) {
 	e := m.Endpoints()
 	for _, c := range []struct{ url, path, want string }{
 		{e.HTTP, "/nowhere", "UnknownOperationException"},
+		{e.HTTP, "/jobs?colour=red", "InvalidRequestException"},                 // the control plane's to refuse
 		{e.HTTP, "/iot-jobs-data/things/t/jobs", "ServiceUnavailableException"}, // nobody owns a home
 		{e.HTTPData, "/things/t/jobs", "ServiceUnavailableException"},
 		{e.HTTPData, "/jobs", "UnknownOperationException"},
