@@ -177,7 +177,7 @@ func (w *world) answers() (out string) {
 			}
 		}
 		text, _ := prototext.MarshalOptions{Multiline: true}.Marshal(row)
-		out += fmt.Sprintf("%s", text)
+		out += string(text)
 	}
 	return out
 }

@@ -113,11 +113,6 @@ func (c *call) page() (*v1.Page, error) {
 	return &v1.Page{Limit: uint32(n), Token: c.query.Get(nextToken)}, nil
 }
 
-// decode reads the body, whose every member is known.
-func (c *call) decode(known map[string]func(body.Field) error) error {
-	return body.Decode(c.body, known)
-}
-
 // word reads a parameter that is one of an enum's, into its place; absent leaves it.
 func word[E interface {
 	~int32

@@ -2,7 +2,7 @@
 // same listener, the way in to the devices' data plane (iot-jobs-data), which is fronts/device's.
 //
 // A Front promises that AWS's clients work with nothing but another endpoint: paths, members, times, errors and pages are
-// AWS's; a mutation that is sent again as it was, or tried again by an SDK, takes effect once; and a read that
+// AWS's; a call that an SDK tries again takes effect once; and a read that
 // follows a write sees it, through whichever process. A request that is at fault is answered with one of AWS's errors, never
 // with a 5xx. It decides nothing: a request becomes one command or query of the bus, and what is refused there is said in
 // AWS's words. README.md lists the operations. (specification §2)
@@ -23,7 +23,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -216,21 +215,18 @@ func withPath(r *http.Request, path string, body []byte) *http.Request {
 	return in
 }
 
-// commandID makes a mutation that is sent again the same command, and no other one. An SDK names its call by a header: where
-// that is signed, the call is known by it and by what it asks, and is the same when it is signed anew. Else a request is known by
-// its signature and that header, as it is: a signature tells the second alone, in which one thing may be made, deleted and
-// made again. A request that somebody recorded does nothing when it is sent again as it was.
+// commandID makes a mutation that is sent again the same command, and no other one. AWS's SDKs name each call, the same when
+// they try it again; what it asks belongs to its id, so that another call is never answered as this was. A signature would be
+// no such name: it tells the second alone, in which somebody may well set a thing to one value, to another, and back. So who
+// names no call (aws-sdk-go v1, curl) may send one request twice and mean it, and is not protected from who recorded it:
+// that is TLS's to do, as it is at AWS.
 func commandID(r *http.Request, who sigv4.Identity, body []byte) string {
-	if who.Signature == "" {
+	invocation := r.Header.Get("amz-sdk-invocation-id")
+	if invocation == "" {
 		return ""
 	}
-	const invocation = "amz-sdk-invocation-id"
 	sum := sha256.New()
-	if call := r.Header.Get(invocation); slices.Contains(who.SignedHeaders, invocation) {
-		fmt.Fprintf(sum, "%s\n%s %s\n%s", call, r.Method, r.URL.RequestURI(), body)
-	} else {
-		fmt.Fprintf(sum, "%s\n%s", call, who.Signature)
-	}
+	fmt.Fprintf(sum, "%s\n%s %s\n%s", invocation, r.Method, r.URL.RequestURI(), body)
 	return who.AccessKeyID + "/" + hex.EncodeToString(sum.Sum(nil)[:20])
 }
 

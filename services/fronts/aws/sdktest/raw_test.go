@@ -27,7 +27,12 @@ func (s *system) request(t testing.TB, method, path, body string) *http.Request 
 // signed makes a request that is signed for a service, as of a time.
 func (s *system) signed(t testing.TB, service, method, path, body string, at time.Time) *http.Request {
 	t.Helper()
-	r := s.request(t, method, path, body)
+	return s.sign(t, s.request(t, method, path, body), service, body, at)
+}
+
+// sign signs a request, whose body this is.
+func (s *system) sign(t testing.TB, r *http.Request, service, body string, at time.Time) *http.Request {
+	t.Helper()
 	sum := sha256.Sum256([]byte(body))
 	keys := awsv2.Credentials{AccessKeyID: s.accessKey, SecretAccessKey: s.secret}
 	if err := signer.NewSigner().SignHTTP(context.Background(), keys, r, hex.EncodeToString(sum[:]), service, region, at); err != nil {

@@ -103,31 +103,39 @@ func TestWhatAnSDKTriesAgainTakesEffectOnce(t *testing.T) {
 	c.must("DeleteJob", doc{"jobId": job, "force": true})
 }
 
-// A request of the control plane that somebody recorded and sends again is answered as it was, and does nothing. On the data
-// plane two requests may be the same and mean two attempts: there a device that says which version it expects is safe.
-func TestAReplayedRequestTakesEffectOnce(t *testing.T) {
+// A request that names its call, as those of AWS's SDKs do, is answered as it was when it is sent again, and does nothing. One
+// that names none may mean what it says each time: of two writes that are the same to the byte neither is lost. There a
+// device that says which version it expects is safe.
+func TestWhatIsSentAgainTakesEffectOnceIfItNamesItsCall(t *testing.T) {
 	s := shared(t, plain)
 	c, device := s.control(t), s.device(t)
 	const thing, job = "replayed", "replayed"
 	c.fleet(thing)
-	replay := func(want int, service, method, path, body string) {
+	path, change := "/things/"+thing, `{"attributePayload":{"attributes":{"site":"b2"}}}`
+	replay := func(want int, call, service, method, path, body string) {
 		t.Helper()
-		record := s.signed(t, service, method, path, body, time.Now())
+		r := s.request(t, method, path, body)
+		if call != "" {
+			r.Header.Set("Amz-Sdk-Invocation-Id", call)
+		}
+		record := s.sign(t, r, service, body, time.Now())
 		if status, name, answer := send(t, s.replaced(t, record, body)); status != http.StatusOK {
 			t.Fatalf("%d %s %s", status, name, answer)
 		}
-		for range 3 {
-			if status, name, answer := send(t, s.replaced(t, record, body)); status != want {
-				t.Errorf("%s again: %d %s %s", path, status, name, answer)
-			}
+		if status, name, answer := send(t, s.replaced(t, record, body)); status != want {
+			t.Errorf("%s again: %d %s %s", path, status, name, answer)
 		}
 	}
-	replay(http.StatusOK, "iot", http.MethodPatch, "/things/"+thing, `{"attributePayload":{"attributes":{"site":"b2"}}}`)
+	replay(http.StatusOK, "call-1", "iot", http.MethodPatch, path, change)
 	c.want("DescribeThing", doc{"thingName": thing}, doc{"version": 2})
 
 	c.queued(job, thing)
-	replay(http.StatusConflict, "iot-jobs-data", http.MethodPost, "/things/"+thing+"/jobs/"+job, `{"status":"IN_PROGRESS","expectedVersion":1}`)
+	replay(http.StatusConflict, "", "iot-jobs-data", http.MethodPost, path+"/jobs/"+job, `{"status":"IN_PROGRESS","expectedVersion":1}`)
 	device.want("DescribeJobExecution", doc{"thingName": thing, "jobId": job}, doc{"execution.versionNumber": 2})
+	replay(http.StatusOK, "call-2", "iot-jobs-data", http.MethodPost, path+"/jobs/"+job, `{"status":"IN_PROGRESS"}`)
+	device.want("DescribeJobExecution", doc{"thingName": thing, "jobId": job}, doc{"execution.versionNumber": 3})
+	replay(http.StatusOK, "", "iot-jobs-data", http.MethodPost, path+"/jobs/"+job, `{"status":"IN_PROGRESS"}`)
+	device.want("DescribeJobExecution", doc{"thingName": thing, "jobId": job}, doc{"execution.versionNumber": 5})
 	c.must("DeleteJob", doc{"jobId": job, "force": true})
 }
 
