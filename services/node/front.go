@@ -62,10 +62,14 @@ func (n *Node) serveHTTP(ctx context.Context) error {
 	return nil
 }
 
-// verify makes what says who signed a request. Where nobody need sign, who did is still who he says.
+// verify makes what says who signed a request. Where nobody need sign, who did is still who he says; and a browser must, for
+// any page that somebody looks at on this machine could give it orders.
 func verify(keys *credential.Store, noAuth bool) func(*http.Request, []byte, time.Time) (sigv4.Identity, error) {
 	return func(r *http.Request, body []byte, now time.Time) (sigv4.Identity, error) {
 		if noAuth && r.Header.Get("Authorization") == "" {
+			if r.Header.Get("Origin") != "" {
+				return sigv4.Identity{}, &sigv4.Error{Name: sigv4.MissingAuthenticationToken, Message: "A request of a web page (Origin) is not let in without a signature."}
+			}
 			return sigv4.Identity{}, nil
 		}
 		return sigv4.Verify(r, body, now, keys.Secret)

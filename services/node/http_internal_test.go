@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -163,5 +164,17 @@ func TestClientsAreToldWhereToGoOn(t *testing.T) {
 		if got := c.a.endpoint(&http.Request{Host: c.host}, c.kind); got != c.want {
 			t.Errorf("%s asked at %s: told %q, want %q", c.kind, c.host, got, c.want)
 		}
+	}
+}
+
+// Where nobody need sign, a page in a browser of this machine is not let in all the same.
+func TestAWebPageIsNotLetInUnsigned(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/things/t", nil)
+	if _, err := verify(nil, true)(r, nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Origin", "http://example.org")
+	if _, err := verify(nil, true)(r, nil, time.Now()); err == nil {
+		t.Fatal("it was let in")
 	}
 }
