@@ -32,16 +32,14 @@ func (d *driver) standBy(ctx context.Context, waiting context.Context, cancel fu
 		defer close(a.done)
 		a.err = d.cfg.Lease.Acquire(waiting)
 	}()
-	following, stop := context.WithCancel(ctx)
-	own := &feed{log: d.cfg.Log, after: d.m.End(), nudge: d.nudge, room: make(chan struct{}, 1)}
-	end := new(atomic.Uint64)
-	var readers sync.WaitGroup
-	readers.Go(func() { own.run(following) })
-	readers.Go(func() { watchEnd(following, d.cfg.Log, end) })
-
-	err := d.foldOn(ctx, own, end, a)
-	stop()
-	readers.Wait()
+	err := d.follow(ctx, a)
+	for damage := (*eventstore.DamageError)(nil); errors.As(err, &damage); {
+		// A broker that elects its leader may for a moment not have what it had: only what stays away is lost.
+		if err = d.reach(ctx, d.m.FoldNew); err != nil {
+			break
+		}
+		err = d.follow(ctx, a)
+	}
 	if err != nil {
 		cancel()
 	}
@@ -53,6 +51,19 @@ func (d *driver) standBy(ctx context.Context, waiting context.Context, cancel fu
 		return d.m.stop(err)
 	}
 	return nil
+}
+
+// follow folds what comes, until the lease is gained: then it returns nil.
+func (d *driver) follow(ctx context.Context, a *acquisition) error {
+	following, stop := context.WithCancel(ctx)
+	own := &feed{log: d.cfg.Log, after: d.m.End(), nudge: d.nudge, room: make(chan struct{}, 1)}
+	end := new(atomic.Uint64)
+	var readers sync.WaitGroup
+	readers.Go(func() { own.run(following) })
+	readers.Go(func() { watchEnd(following, d.cfg.Log, end) })
+	defer readers.Wait()
+	defer stop()
+	return d.foldOn(ctx, own, end, a)
 }
 
 // foldOn returns nil when the lease is gained.

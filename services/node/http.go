@@ -79,6 +79,7 @@ func (h HTTP) tls() (*tls.Config, error) {
 type httpListener struct {
 	server *http.Server
 	net.Listener
+	tls     bool
 	stopMax time.Duration // how long stop waits
 }
 
@@ -92,7 +93,7 @@ func (n *Node) listenHTTP(port int) (*httpListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http: %w", err)
 	}
-	s := &httpListener{Listener: l, stopMax: httpStopMax, server: &http.Server{
+	s := &httpListener{Listener: l, tls: config != nil, stopMax: httpStopMax, server: &http.Server{
 		TLSConfig: config, MaxHeaderBytes: httpHeaderBytes,
 		ReadHeaderTimeout: httpHeaderMax, ReadTimeout: httpReadMax, WriteTimeout: httpWriteMax, IdleTimeout: httpIdleMax,
 		ErrorLog: slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug), // of clients that cannot speak TLS, and the like
@@ -104,7 +105,7 @@ func (n *Node) listenHTTP(port int) (*httpListener, error) {
 // serve answers by h, until stop.
 func (s *httpListener) serve(h http.Handler) (err error) {
 	s.server.Handler = h
-	if s.server.TLSConfig != nil {
+	if s.tls {
 		err = s.server.ServeTLS(s.Listener, "", "")
 	} else {
 		err = s.server.Serve(s.Listener)
@@ -130,7 +131,7 @@ func (s *httpListener) stop() error {
 // url is where this machine reaches the listener.
 func (s *httpListener) url() string {
 	scheme := "http"
-	if s.server.TLSConfig != nil {
+	if s.tls {
 		scheme = "https"
 	}
 	host, port, _ := net.SplitHostPort(s.Addr().String()) // it is one
