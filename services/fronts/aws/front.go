@@ -14,7 +14,6 @@ package aws
 import (
 	"bytes"
 	"cmp"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,6 +24,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/droverhq/drover/services/bus"
 	"github.com/droverhq/drover/services/fronts/aws/sigv4"
@@ -100,7 +101,7 @@ func New(c Config) *Front {
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	a := &answer{ResponseWriter: w}
-	o := Observation{RequestID: newRequestID(), Remote: r.RemoteAddr}
+	o := Observation{RequestID: uuid.NewString(), Remote: r.RemoteAddr}
 	w.Header().Set("x-amzn-RequestId", o.RequestID)
 	defer func() {
 		if p := recover(); p != nil {
@@ -228,13 +229,4 @@ func commandID(r *http.Request, who sigv4.Identity, body []byte) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s %s\n%s", invocation, r.Method, r.URL.RequestURI(), body)
 	return who.AccessKeyID + "/" + hex.EncodeToString(sum.Sum(nil)[:20])
-}
-
-// newRequestID is a random UUID, as AWS's are.
-func newRequestID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := hex.EncodeToString(b[:])
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
